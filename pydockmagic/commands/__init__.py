@@ -1,0 +1,1 @@
+"""The docker command language: one declarative grammar, turned into client calls and result objects."""

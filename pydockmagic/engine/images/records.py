@@ -1,0 +1,60 @@
+"""What the engine remembers of images and layers, as it lies in the state store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+__all__ = ["BuildStep", "ImageRecord", "LayerRecord"]
+
+
+class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One unpacked layer, known by its chain id; the directory is ``layers/HEX/diff`` below the data root.
+
+    ``size`` is bytes of file content (what Docker counts), ``files`` the number of entries in the index.
+    """
+
+    chain_id: str
+    diff_id: str
+    parent: str | None
+    size: int
+    files: int
+    blob: str | None = None
+    """Digest of the stored tar it came from, if it came from outside; else it is written out anew, bit for bit."""
+    media_type: str | None = None
+
+
+class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
+    """How the builder made an image: the instruction, its Dockerfile lines (1-based, inclusive), time, cache reason."""
+
+    instruction: str
+    first_line: int
+    last_line: int
+    seconds: float
+    cached: bool = False
+    reason: str = ""
+
+
+class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One image. ``id`` is the digest of its config blob (``sha256:HEX``), which lies in the content store.
+
+    ``created_ns`` is when this engine made or loaded it: config times are clamped so that builds are reproducible,
+    and a student still wants to see "3 seconds ago".
+    """
+
+    id: str
+    chain_ids: tuple[str, ...]
+    """Bottom first; empty for an image from scratch."""
+    created_ns: int
+    parent: str | None = None
+    """The image of the step before, when it was built or committed here."""
+    container: str = ""
+    """Id of the container it was committed from."""
+    comment: str = ""
+    author: str = ""
+    step: BuildStep | None = None
+    manifests: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Repository -> manifest digest it was pulled or pushed by."""
+    origin: str = ""
+    """Where it came from, in words for the reader: ``build``, ``load``, ``import``, ``starter: ...``, ``pull``."""

@@ -1,0 +1,1 @@
+"""Networks: bridges, endpoints, addresses and published ports, by netlink."""
