@@ -1,0 +1,1 @@
+"""The Docker kernel: cells are docker commands or a Dockerfile, run by the same commands as the magics."""
