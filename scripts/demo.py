@@ -1,0 +1,55 @@
+"""Execute the course notebooks headless: ``demo.py NOTEBOOKS OUTPUT`` writes each executed notebook and its HTML page.
+
+Exits with 1 if a cell of any notebook failed; every notebook is still written, so that the failure can be read.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+
+
+def execute(source: Path, output: Path) -> bool:
+    """Run one notebook in its own folder, write the results to ``output``, and tell whether every cell passed."""
+    notebook = nbformat.read(source, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}}
+    )
+    started = time.monotonic()
+    try:
+        client.execute()
+        failure = None
+    except CellExecutionError as error:
+        failure = str(error)
+    # Widgets do not outlive the kernel: the page shows the html that each output carries.
+    notebook.metadata.pop("widgets", None)
+    nbformat.write(notebook, output / source.name)
+    page, _ = HTMLExporter(
+        display_data_priority=["text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain"]
+    ).from_notebook_node(notebook)
+    (output / source.name).with_suffix(".html").write_text(page)
+    verdict = "failed" if failure else "passed"
+    sys.stdout.write(f"{source.name}: {verdict} in {time.monotonic() - started:.1f} s\n{failure or ''}")
+    return failure is None
+
+
+def main(arguments: list[str]) -> int:
+    """Execute every notebook of the first folder into the second."""
+    notebooks, output = map(Path, arguments)
+    output.mkdir(parents=True, exist_ok=True)
+    sources = sorted(notebooks.glob("*.ipynb"))
+    if not sources:
+        sys.stderr.write(f"No notebooks in {notebooks}.\n")
+        return 1
+    results = [execute(source, output) for source in sources]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
