@@ -1,0 +1,52 @@
+"""A real dockerd (Debian's docker.io) of a test's own: own socket, own data, stopped by its pid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def available() -> bool:
+    """Tell whether a dockerd can be run here: installed, and we are root."""
+    return shutil.which("dockerd") is not None and os.geteuid() == 0
+
+
+@contextmanager
+def dockerd(folder: Path) -> Iterator[str]:
+    """Run a dockerd below ``folder`` and give its address (``unix://...``)."""
+    path = folder / "docker.sock"
+    # Names of bridges are global: docker0 may belong to another daemon of this machine.
+    command = [
+        "dockerd", "-H", f"unix://{path}", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
+        "-p", str(folder / "docker.pid"), "--containerd-namespace", "tests", "--containerd-plugins-namespace", "testsp",
+    ]  # fmt: skip
+    with (folder / "dockerd.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not _accepts(path):
+            assert process.poll() is None, (folder / "dockerd.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "dockerd did not accept connections within a minute"
+            time.sleep(0.05)
+        yield f"unix://{path}"
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+        process.wait()
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True

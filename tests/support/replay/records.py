@@ -1,0 +1,49 @@
+"""The recorded commands: where they lie and what one record holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+CLI28 = "dockerd20-cli28.jsonl"
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One command that was run against dockerd 20.10.24 with the docker command 28.2.2, and what came of it."""
+
+    n: int
+    id: str
+    group: str
+    host: str
+    cmd: str
+    exit: int
+    stdout: str
+    stderr: str
+    stable: bool
+    sim: str = ""
+    setup: bool = False
+    tty: list[tuple[str, str]] | None = None
+    stdin: str | None = None
+    mask_extra: list[str] = []
+    env_limited: Any = None
+    unstable_kind: str = ""
+
+
+def conformance_folder() -> Path | None:
+    """Find the recorded behaviour: ``PYDOCK_CONFORMANCE``, else ``../shared/conformance`` beside the repository."""
+    root = Path(__file__).resolve().parents[3]
+    folder = Path(os.environ.get("PYDOCK_CONFORMANCE") or root.parent / "shared" / "conformance")
+    return folder if folder.is_dir() else None
+
+
+def load(groups: list[str]) -> list[Record]:
+    """Read the records of some groups that ran on the first engine, in the order in which they ran."""
+    folder = conformance_folder()
+    assert folder is not None
+    lines = (folder / CLI28).read_text().splitlines()
+    records = [msgspec.convert(json.loads(line), Record) for line in lines]
+    return [r for r in records if r.group in groups and r.host == "controller"]
