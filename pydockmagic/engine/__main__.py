@@ -1,0 +1,91 @@
+"""``python -m pydockmagic.engine``: the engine as a program."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from .api.server import TlsFiles
+from .daemon import Daemon, DaemonOptions, default_run_dir
+from .errors import EngineError
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; give its exit code."""
+    options = _parser().parse_args(arguments)
+    _log_to(options.log_file)
+    try:
+        return asyncio.run(_serve(options))
+    except (EngineError, OSError) as error:
+        sys.stderr.write(f"pydock engine: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pydockmagic.engine", description="The pydockmagic engine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve the Docker Engine API in the foreground")
+    serve.add_argument(
+        "--host",
+        action="append",
+        required=True,
+        metavar="URL",
+        help="unix://PATH or tcp://127.0.0.1:PORT; may be given several times",
+    )
+    serve.add_argument("--data-root", type=Path, required=True, metavar="DIR", help="where everything is kept")
+    serve.add_argument("--run-dir", type=Path, metavar="DIR", help="sockets of running containers")
+    serve.add_argument("--insecure", action="store_true", help="allow tcp on the loopback without TLS")
+    serve.add_argument("--tlscert", metavar="FILE", help="server certificate")
+    serve.add_argument("--tlskey", metavar="FILE", help="its key")
+    serve.add_argument("--tlscacert", metavar="FILE", help="verify clients by this authority")
+    serve.add_argument(
+        "--idle-timeout",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="end when nothing runs and nobody asks for so long (0: never)",
+    )
+    serve.add_argument("--stop-containers", action="store_true", help="stop the containers when the engine ends")
+    serve.add_argument("--log-file", type=Path, metavar="FILE", help="the engine's own log (else stderr)")
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    tls = None
+    if options.tlscert or options.tlskey:
+        tls = TlsFiles(cert=options.tlscert or "", key=options.tlskey or "", ca=options.tlscacert or "")
+    root = options.data_root.absolute()
+    daemon = Daemon(
+        DaemonOptions(
+            data_root=root,
+            run_dir=options.run_dir or default_run_dir(root),
+            hosts=tuple(options.host),
+            insecure=options.insecure,
+            tls=tls,
+            idle_timeout=options.idle_timeout,
+            stop_containers=options.stop_containers,
+        )
+    )
+    addresses = await daemon.open()
+    sys.stdout.write(f"{' '.join(addresses)}\n")
+    sys.stdout.flush()
+    try:
+        await daemon.run_until_stopped()
+    finally:
+        await daemon.close()
+    return 0
+
+
+def _log_to(path: Path | None) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Requests and answers as plain values: what a route is given and what it gives back.
+
+Parameter conventions follow moby's ``httputils``: a flag is false when it is empty, ``0``, ``no``, ``false`` or
+``none``; ``filters`` is a JSON object of names to sets of values (Engine API v1.50, "Filters").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from ..errors import EngineError, InvalidParameter
+
+__all__ = [
+    "JSON",
+    "MULTIPLEXED",
+    "RAW_STREAM",
+    "Answer",
+    "Duplex",
+    "Hijack",
+    "Reply",
+    "Request",
+    "Stream",
+    "json_lines",
+    "reply_json",
+]
+
+JSON = "application/json"
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+_FALSE = frozenset({"", "0", "no", "false", "none"})
+_MAX_JSON = 8 << 20
+"""Larger than any real request body, small enough that a stranger cannot fill the memory."""
+
+T = TypeVar("T")
+
+
+class RequestTooLarge(EngineError):
+    """The JSON body of a request is larger than any real one."""
+
+    status = 413
+
+
+class Body(Protocol):
+    """The body of a request, read as it arrives."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Give the body piece by piece; an interrupted upload raises."""
+        ...
+
+
+class Request:
+    """One request, its path without the version prefix, its query decoded."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, list[str]],
+        headers: Mapping[str, str],
+        body: Body,
+        version: tuple[int, int],
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.version = version
+        self.params: Mapping[str, str] = {}
+        self._body = body
+
+    def text(self, name: str, default: str = "") -> str:
+        """Give the first value of a query parameter."""
+        values = self.query.get(name)
+        return values[0] if values else default
+
+    def texts(self, name: str) -> list[str]:
+        """Give every value of a query parameter."""
+        return self.query.get(name, [])
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Read a boolean query parameter the way Docker does."""
+        values = self.query.get(name)
+        return values[0].strip().lower() not in _FALSE if values else default
+
+    def integer(self, name: str, default: int | None = None) -> int | None:
+        """Read a whole number from the query; raise ``InvalidParameter`` for anything else."""
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            return int(value)
+        except ValueError:
+            # the sentence of Go's strconv, which dockerd hands through
+            raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+
+    def filters(self) -> dict[str, list[str]]:
+        """Decode the ``filters`` parameter, in today's form (sets as objects) or the old one (lists)."""
+        raw = self.text("filters")
+        if not raw:
+            return {}
+        try:
+            decoded = msgspec.json.decode(raw.encode(), type=dict[str, dict[str, bool] | list[str]])
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise InvalidParameter(f"invalid filter: {error}") from None
+        return {
+            name: [v for v, chosen in values.items() if chosen] if isinstance(values, dict) else list(values)
+            for name, values in decoded.items()
+        }
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Give the body piece by piece."""
+        return self._body.chunks()
+
+    async def read(self, limit: int = _MAX_JSON) -> bytes:
+        """Read the whole body, at most ``limit`` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self._body.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise RequestTooLarge("http: request body too large")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def json(self, decoder: msgspec.json.Decoder[T], *, empty: T | None = None) -> T:
+        """Decode a JSON body; ``empty`` is what no body at all means. Raises ``InvalidParameter``."""
+        raw = await self.read()
+        if not raw.strip():
+            if empty is None:
+                raise InvalidParameter("invalid JSON: got EOF while reading request body")
+            return empty
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != JSON:
+            raise InvalidParameter(f"unsupported Content-Type header ({kind}): must be 'application/json'")
+        try:
+            return decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            # msgspec's sentences say what was wrong and where (``Expected `int`, got `str` - at `$.Memory` ``)
+            raise InvalidParameter(f"invalid JSON: {error}") from None
+
+
+class Duplex:
+    """The raw connection after a hijack: bytes both ways, each direction ended on its own."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, early: bytes) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._early = early
+
+    async def read(self, size: int = 65536) -> bytes:
+        """Read what the client sent; ``b""`` once it has closed its half."""
+        if self._early:
+            early, self._early = self._early, b""
+            return early
+        return await self._reader.read(size)
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; waits while the client reads too slowly."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """A complete answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = ""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Stream(msgspec.Struct, kw_only=True):
+    """An answer that is produced while it is sent, chunked.
+
+    ``at_once`` sends the head before the first piece is there (wait, events, logs); otherwise an error before the
+    first piece still becomes a proper error answer.
+    """
+
+    chunks: AsyncIterator[bytes]
+    status: int = 200
+    content_type: str = JSON
+    at_once: bool = False
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Hijack(msgspec.Struct, kw_only=True):
+    """The connection changes hands: 101 for a client that asked to upgrade, a bare 200 for one that did not."""
+
+    talk: Callable[[Duplex], Awaitable[None]]
+    content_type: str = RAW_STREAM
+
+
+Answer = Reply | Stream | Hijack
+
+_encode = msgspec.json.Encoder().encode
+
+
+def reply_json(value: Any, status: int = 200) -> Reply:
+    """Answer with a JSON document, ended by a newline as Docker does."""
+    return Reply(status=status, body=_encode(value) + b"\n", content_type=JSON)
+
+
+async def json_lines(messages: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+    r"""Encode progress messages as Docker's JSON stream: one object a line, ended by ``\r\n``.
+
+    An engine error in mid-stream becomes the last message, as ``jsonmessage`` clients expect it.
+    """
+    begun = False
+    try:
+        async for message in messages:
+            begun = True
+            yield _encode(message) + b"\r\n"
+    except EngineError as error:
+        if not begun:
+            raise
+        yield _encode({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n"
