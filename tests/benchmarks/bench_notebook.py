@@ -1,0 +1,98 @@
+"""What a person at a notebook waits for: loading the extension, the first container, the layers of a big image."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jupyter_client import BlockingKernelClient, KernelManager
+
+from benchmarks.pairs import bound
+
+_FILES = 100_000
+
+
+@contextmanager
+def _kernel(root: Path) -> Iterator[BlockingKernelClient]:
+    """Give a fresh kernel whose embedded engine keeps its data below ``root``."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env={**os.environ, "PYDOCK_ROOT": str(root), "XDG_RUNTIME_DIR": str(root.parent)})
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def _run(client: BlockingKernelClient, code: str, *, until: str = "") -> float:
+    """Execute a cell; give the milliseconds to the first output that holds ``until``, or to the end of the cell."""
+    started = time.perf_counter()
+    first = 0.0
+    message_id = client.execute(code)
+    while True:
+        message = client.get_iopub_msg(timeout=120)
+        if message["parent_header"].get("msg_id") != message_id:
+            continue
+        content = message["content"]
+        assert message["msg_type"] != "error", content
+        if until and not first and until in str(content.get("text") or content.get("data") or ""):
+            first = (time.perf_counter() - started) * 1000
+        if message["msg_type"] == "status" and content["execution_state"] == "idle":
+            break
+    assert not until or first, f"{until!r} was never shown"
+    return first or (time.perf_counter() - started) * 1000
+
+
+def _pydock(root: Path, *words: str, given: bytes | None = None) -> None:
+    environment = {**os.environ, "PYDOCK_ROOT": str(root), "XDG_RUNTIME_DIR": str(root.parent)}
+    command = [sys.executable, "-m", "pydockmagic.cli", *words]
+    subprocess.run(command, check=True, capture_output=True, env=environment, input=given)
+
+
+def _big_image() -> bytes:
+    """Make the tar of a root with 100,000 small files in 1,000 folders."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in range(_FILES):
+            member = tarfile.TarInfo(f"srv/{number // 100:04}/file-{number:06}.txt")
+            member.size = 8
+            archive.addfile(member, io.BytesIO(b"contents"))
+    return buffer.getvalue()
+
+
+def main() -> None:
+    """Print the figures against their bounds."""
+    with tempfile.TemporaryDirectory(prefix="bench") as name:
+        root = Path(name) / "data"
+
+        def load() -> float:
+            with _kernel(root) as client:
+                return _run(client, "%load_ext pydockmagic")
+
+        bound("%load_ext pydockmagic", load, goal=200)
+
+        def first_output() -> float:
+            _pydock(root, "engine", "stop")
+            with _kernel(root) as client:
+                _run(client, "%load_ext pydockmagic")
+                return _run(client, "%container run --rm busybox echo it-runs", until="it-runs")
+
+        _pydock(root, "run", "--rm", "busybox", "true")
+        bound("no engine running -> first output of a container", first_output, goal=1000)
+
+        _pydock(root, "import", "-", "big:latest", given=_big_image())
+        with _kernel(root) as client:
+            _run(client, "%load_ext pydockmagic\n%container run --rm busybox true")
+            bound(f"%layers of an image with {_FILES:,} files", lambda: _run(client, "%layers big"), goal=500)
+        _pydock(root, "engine", "stop")
