@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ..runtime.spec import Root
+from pydockmagic.engine.runtime.spec import Root
 
 __all__ = ["StorageDriver"]
 
@@ -52,4 +52,8 @@ class StorageDriver(Protocol):
 
     def keys(self) -> list[str]:
         """Name every writable layer on disk, for cleaning up after a crash."""
+        ...
+
+    def status(self) -> list[tuple[str, str]]:
+        """Give the lines that ``docker info`` shows below the driver's name."""
         ...
