@@ -43,7 +43,6 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[table.Verdict]:
         subprocess.run(
             ["bash", "-c", "docker ps -aq | xargs -r docker rm -f"], env=environment, check=False, capture_output=True
         )
-    print("\n" + table.render(found))
     return found
 
 
@@ -52,6 +51,13 @@ def _fill_gaps(done: int, upcoming: int, work: Path, environment: dict[str, str]
     for number, command in world.GAPS.items():
         if done < number <= upcoming:
             subprocess.run(["bash", "-c", command], cwd=work, env=environment, check=False, capture_output=True)
+
+
+def test_the_table_is_printed(verdicts: list[table.Verdict], capsys: pytest.CaptureFixture[str]) -> None:
+    text = table.render(verdicts)
+    with capsys.disabled():
+        print(f"\n{text}")
+    assert [line.split()[0] for line in text.splitlines()[1:]].count("all") == 1
 
 
 def test_every_exit_code_is_the_recorded_one(verdicts: list[table.Verdict]) -> None:
