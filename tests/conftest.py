@@ -1,0 +1,22 @@
+"""What every test room shares: who may run which test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+# Tools that tests drive or compare with; .ci/run installs them, so that in CI a missing one is a failure.
+_TOOLS = {"browser": "chromium"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what this user or machine cannot run, by name; in CI nothing is left out for a missing tool."""
+    in_ci = bool(os.environ.get("CI"))
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        for marker, tool in _TOOLS.items():
+            if item.get_closest_marker(marker) and not in_ci and shutil.which(tool) is None:
+                item.add_marker(pytest.mark.skip(reason=f"needs {tool}"))
