@@ -1,1 +1,88 @@
-"""A typed client of the Docker Engine API over httpx, its transports, and finding or starting the engine."""
+"""A typed client of the Docker Engine API over httpx, its transports, and finding or starting the engine.
+
+Knows nothing of the engine's inside: it starts it as a program and speaks HTTP with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from . import embedded
+from .address import EMBEDDED, EngineAddress, TlsFiles, choose, parse_address
+from .containers import ContainerCalls
+from .core import API_VERSION, MINIMUM_API_VERSION
+from .errors import (
+    ApiError,
+    BadAddress,
+    ClientError,
+    Conflict,
+    ConnectionFailed,
+    EngineStartFailed,
+    Forbidden,
+    InvalidParameter,
+    NotFound,
+    NotImplementedByServer,
+    ServerError,
+    StreamInterrupted,
+    Unauthorized,
+    Unavailable,
+)
+from .extensions import ExtensionCalls
+from .frames import Demultiplexer, Frame
+from .images import ImageCalls
+from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
+from .system import SystemCalls
+
+__all__ = [
+    "API_VERSION",
+    "EMBEDDED",
+    "MINIMUM_API_VERSION",
+    "ApiError",
+    "BadAddress",
+    "ByteStream",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "ConnectionFailed",
+    "Demultiplexer",
+    "EngineAddress",
+    "EngineStartFailed",
+    "Forbidden",
+    "Frame",
+    "FrameStream",
+    "Hijacked",
+    "InvalidParameter",
+    "JsonStream",
+    "NotFound",
+    "NotImplementedByServer",
+    "PendingAnswer",
+    "ServerError",
+    "StreamInterrupted",
+    "TlsFiles",
+    "Unauthorized",
+    "Unavailable",
+    "choose",
+    "connect",
+    "embedded",
+    "parse_address",
+]
+
+
+class Client(ContainerCalls, ImageCalls, SystemCalls, ExtensionCalls):
+    """A Docker daemon, seen from outside: one method per operation of the Engine API.
+
+    ``Client(EngineAddress("unix:///var/run/docker.sock"))``; usually made by ``connect``. A context manager. May be
+    used from several threads; streams are read by one thread and may be closed by any.
+    """
+
+
+def connect(target: str | None = None, *, environ: Mapping[str, str] | None = None) -> Client:
+    """Return a client of the daemon that is meant: ``target``, ``PYDOCK_HOST``, ``DOCKER_HOST`` or the embedded engine.
+
+    ``target`` is ``embedded``, the name of a docker context, or a URL. The embedded engine is started if need be; other
+    daemons are not asked before the first call. Raises ``BadAddress``, ``EngineStartFailed``.
+    """
+    environ = os.environ if environ is None else environ
+    address = choose(target, environ)
+    return Client(embedded.ensure(environ) if address is None else address)

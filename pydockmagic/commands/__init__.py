@@ -1,1 +1,51 @@
-"""The docker command language: one declarative grammar, turned into client calls and result objects."""
+"""The docker command language: one declarative grammar, turned into client calls and result objects.
+
+``execute(["run", "--rm", "busybox", "true"], Context())`` does what ``docker run --rm busybox true`` does and returns a
+``Result``, or raises a ``CommandError`` with docker's own sentence and exit code. Knows nothing of IPython.
+"""
+
+from __future__ import annotations
+
+from . import grammar
+from .complete import Completion, complete
+from .context import (
+    BuildProgress,
+    Connection,
+    Context,
+    Output,
+    OutputStream,
+    PullProgress,
+    Quiet,
+    Terminal,
+)
+from .errors import CommandError, UsageError, WordsError
+from .execute import build, execute, help_text
+from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
+from .words import split
+
+__all__ = [
+    "BuildProgress",
+    "BuildResult",
+    "BuildStep",
+    "CommandError",
+    "Completion",
+    "Connection",
+    "Context",
+    "InspectResult",
+    "Output",
+    "OutputStream",
+    "PullProgress",
+    "Quiet",
+    "Result",
+    "RunResult",
+    "TableResult",
+    "Terminal",
+    "UsageError",
+    "WordsError",
+    "build",
+    "complete",
+    "execute",
+    "grammar",
+    "help_text",
+    "split",
+]

@@ -1,0 +1,62 @@
+"""A command that failed, told in Docker's own words.
+
+```
+CommandError        exit code, message, what to do next
+ +- WordsError      the line cannot be split into words
+ +- UsageError      the words do not fit the grammar
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .results import Result
+
+__all__ = ["CommandError", "UsageError", "WordsError"]
+
+
+class CommandError(Exception):
+    """A docker command failed.
+
+    ``message`` is what docker prints on standard error (one or more lines, no end of line), ``exit_code`` what it exits
+    with. ``usage`` and ``hint`` are the lines that docker prints below (the usage line; ``Run 'docker run --help' for
+    more information``), empty where it prints none. ``result`` holds what the command did before it failed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        exit_code: int = 1,
+        *,
+        hint: str = "",
+        usage: str = "",
+        result: Result | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+        self.hint = hint
+        self.usage = usage
+        self.result = result
+
+    @property
+    def stderr(self) -> str:
+        """Everything that docker prints on standard error for this failure."""
+        if not self.message:
+            return ""
+        parts = [self.message + "\n"]
+        if self.usage:
+            parts.append(f"\n{self.usage}\n")
+        if self.hint:
+            parts.append(f"\n{self.hint}\n")
+        return "".join(parts)
+
+
+class WordsError(CommandError):
+    """The line cannot be split into words."""
+
+
+class UsageError(CommandError):
+    """The words do not fit the grammar: an unknown command or option, a missing argument, a value of the wrong kind."""
