@@ -1,0 +1,71 @@
+"""Run programs as an ordinary user, also where the tests run as root from a place that nobody else may read."""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pydockmagic
+
+NOBODY = 65534
+
+
+@functools.cache
+def interpreter():
+    """An interpreter that an ordinary user can run."""
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        try:
+            subprocess.run([candidate, "-c", ""], **identity(), capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return candidate
+    msg = "no interpreter here can be run by an ordinary user"
+    raise RuntimeError(msg)
+
+
+def identity():
+    """What makes ``subprocess`` start as somebody without privileges."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+class OrdinaryUser:
+    """A folder that anybody may read, with the package in it, and programs run there as an ordinary user."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="pydock-test-"))
+        self.folder.chmod(0o755)
+        shutil.copytree(
+            Path(pydockmagic.__file__).parent,
+            self.folder / "pydockmagic",
+            ignore=shutil.ignore_patterns("__pycache__", "*.js", "*.css"),
+            copy_function=shutil.copyfile,
+        )
+        for path in (self.folder / "pydockmagic").rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        (self.folder / "pydockmagic").chmod(0o755)
+        self.home = self.folder / "home"
+        self.home.mkdir()
+        self.home.chmod(0o777)
+
+    def command(self, program, *arguments):
+        return [interpreter(), "-B", "-c", program, *map(str, arguments)]
+
+    def options(self):
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder), "HOME": str(self.home)}
+        return {**identity(), "env": environ, "cwd": self.folder, "text": True}
+
+    def run(self, program, *arguments):
+        """Run a Python program to its end; give what it printed. Raises AssertionError with its error output."""
+        run = subprocess.run(self.command(program, *arguments), capture_output=True, check=False, **self.options())
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def start(self, program, *arguments):
+        """Start a Python program with pipes."""
+        return subprocess.Popen(self.command(program, *arguments), stdin=-1, stdout=-1, **self.options())
+
+    def close(self):
+        shutil.rmtree(self.folder)
