@@ -1,0 +1,49 @@
+"""What every live view has in common: its modules, its token and the line at its head.
+
+A display is saved as static HTML. While its kernel runs, the model of the live view finds that HTML in the page by the
+token in its class name and lays itself over it (``static/live.js``). So a saved notebook holds no widget, no viewer
+ever says "model not found", and in JupyterLab the display is live all the same.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+__all__ = ["LiveView", "asset"]
+
+_STATIC = Path(__file__).parent / "static"
+
+
+@cache
+def asset(*names: str) -> str:
+    """Read small files of ``static/`` as one text: there is no bundler, and a module given as text imports nothing."""
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+class LiveView(anywidget.AnyWidget):  # type: ignore[misc] - the package has no types
+    """A live view over a static one."""
+
+    token = traitlets.Unicode(help="The class name (after `pydock-`) of the static display it belongs to.").tag(sync=True)
+    title = traitlets.Unicode(help="The subject of the display.").tag(sync=True)
+    summary = traitlets.Unicode(help="A remark beside the title.").tag(sync=True)
+    engine = traitlets.Unicode(help="The engine that answered.").tag(sync=True)
+    problem = traitlets.Unicode(help="What went wrong; shown in the view.").tag(sync=True)
+
+    def plain(self) -> str:
+        """Give the view as text."""
+        return f"{self.title} ({self.summary})" if self.summary else self.title
+
+    def __repr__(self) -> str:
+        return self.plain()
+
+    def _repr_mimebundle_(self, **options: object) -> object:
+        """Give the ordinary widget display, with text that holds no address."""
+        bundle = super()._repr_mimebundle_(**options)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data:
+            data["text/plain"] = self.plain()
+        return bundle

@@ -1,0 +1,82 @@
+// Brings static HTML to life. A display is saved as HTML only, so it can be read anywhere; while its kernel runs, the
+// widget model that belongs to it (same token in a class name) lays the live view over it, wherever it is shown.
+const LIVE = (globalThis[Symbol.for("pydock.live")] ??= new Map());
+
+function bringToLife(model, signal, mount) {
+  const name = `pydock-${model.get("token")}`;
+  const views = new Map();
+  LIVE.get(name)?.();
+  const look = () => {
+    for (const [host, view] of views) {
+      if (host.isConnected && host.firstChild === view.root) continue;
+      view.dispose();
+      views.delete(host);
+    }
+    for (const host of [...document.getElementsByClassName(name)]) {
+      if (views.has(host)) continue;
+      const saved = [...host.childNodes];
+      const root = element("div", { class: "pydock-live" });
+      host.replaceChildren(root);
+      const dispose = guarded(root, () => mount(model, root));
+      views.set(host, { root, saved, dispose: () => dispose?.() });
+    }
+  };
+  const observer = new MutationObserver(look);
+  const stop = () => {
+    observer.disconnect();
+    if (LIVE.get(name) === stop) LIVE.delete(name);
+    for (const [host, view] of views) {
+      view.dispose();
+      if (host.isConnected) host.replaceChildren(...view.saved);
+    }
+    views.clear();
+  };
+  LIVE.set(name, stop);
+  observer.observe(document.body, { childList: true, subtree: true });
+  look();
+  signal?.addEventListener("abort", stop);
+  return stop;
+}
+
+// An error is shown where the person looks, not only in the console.
+function guarded(root, draw) {
+  try {
+    return draw();
+  } catch (error) {
+    root.append(element("div", { class: "pydock-problem", role: "alert" }, `This view failed: ${error.message}`));
+    console.error(error);
+  }
+}
+
+function element(name, attributes = {}, ...children) {
+  const made = name.startsWith("svg:")
+    ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4))
+    : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value != null) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+function watch(model, names, changed) {
+  for (const name of names) model.on(`change:${name}`, changed);
+  return () => names.forEach((name) => model.off(`change:${name}`, changed));
+}
+
+function head(model) {
+  const title = element("b");
+  const about = element("span", { class: "pydock-soft" });
+  const problem = element("div", { class: "pydock-problem", role: "alert" });
+  const draw = () => {
+    title.textContent = model.get("title");
+    about.textContent = [model.get("summary"), model.get("engine")].filter(Boolean).join(" · ");
+    problem.textContent = model.get("problem");
+    problem.hidden = !model.get("problem");
+  };
+  draw();
+  const root = element("div", { class: "pydock-head" }, title, about, element("span", { class: "pydock-now" }, "live"));
+  return { root, problem, stop: watch(model, ["title", "summary", "engine", "problem"], draw) };
+}
