@@ -1,0 +1,79 @@
+"""The tree of what an archive brought, while it is unpacked; it turns into an index at the end.
+
+A tree, because an archive may replace a directory by a file: with it goes everything below, at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from .entry import Kind, LayerEntry
+from .index import IndexBuilder, LayerIndex
+
+__all__ = ["Inode", "Node"]
+
+
+class Inode:
+    """Content that several names share."""
+
+    __slots__ = ("entry", "first")
+
+    def __init__(self, entry: LayerEntry) -> None:
+        self.entry = entry
+        self.first = ""
+
+
+class Node:
+    """One name. ``entry`` is None where the directory was there before and the archive said nothing about it."""
+
+    __slots__ = ("children", "entry", "finish", "inode", "mtime_ns")
+
+    def __init__(self, entry: LayerEntry | None = None, inode: Inode | None = None) -> None:
+        self.entry = entry
+        self.inode = inode
+        self.children: dict[str, Node] = {}
+        self.mtime_ns = 0
+        self.finish = False
+        """Whether mode and times are still to be set on disk."""
+
+    def walk(self) -> Iterator[tuple[str, Node]]:
+        """Yield every node below with its path, children after their directory's siblings have been left: post-order.
+
+        The root comes last, under the empty path.
+        """
+        stack: list[tuple[str, Node, bool]] = [("", self, False)]
+        while stack:
+            path, node, left = stack.pop()
+            if left or not node.children:
+                yield path, node
+                continue
+            stack.append((path, node, True))
+            prefix = path + "/" if path else ""
+            stack += [(prefix + name, child, False) for name, child in node.children.items()]
+
+    def to_index(self) -> LayerIndex:
+        """Give the index; of the names of shared content the first in order holds it, the others are links to it."""
+        builder = IndexBuilder()
+        builder.index.root_opaque = self.entry is not None and self.entry.opaque
+        stack = [("", self)]
+        while stack:
+            path, node = stack.pop()
+            if path and node.entry is not None:
+                builder.add(_entry(path, node.entry, node.inode))
+            prefix = path + "/" if path else ""
+            names = sorted(node.children, key=os.fsencode, reverse=True)
+            stack += [(prefix + name, node.children[name]) for name in names]
+        return builder.index
+
+
+def _entry(path: str, entry: LayerEntry, inode: Inode | None) -> LayerEntry:
+    if inode is None:
+        return entry
+    if not inode.first:
+        inode.first = path
+        return msgspec.structs.replace(inode.entry, path=path)
+    shared = inode.entry
+    return LayerEntry(path, Kind.HARDLINK, 0, shared.mode, shared.uid, shared.gid, shared.mtime, inode.first)
