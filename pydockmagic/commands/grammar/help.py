@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from .find import names_below
 from .load import commands, groups
@@ -50,22 +52,23 @@ def command_help(command: Command, name: str, columns: int = 80) -> str:
         parts += ["", "Aliases:", "  " + ", ".join(f"docker {each}" for each in names)]
     shown = [option for option in command.options if not option.hidden]
     if shown:
-        parts += ["", "Options:", *_options(shown, columns)]
+        parts += ["", "Options:", *_options(shown, columns - 1)]
     return "\n".join(parts) + "\n"
 
 
 def _all_names(command: Command) -> list[str]:
     names = [command.path, *(f"{command.noun} {alias}".strip() for alias in command.aliases)]
     names += [command.top] if command.top else []
-    return [*names, *command.also]
+    names += [name for name in command.also if not name.startswith("^")]
+    return [*(name[1:] for name in command.also if name.startswith("^")), *names]
 
 
 def group_help(group: Group) -> str:
     """Return what ``docker NOUN --help`` prints."""
-    parts = [f"Usage:  docker {group.path} COMMAND", "", group.about]
+    parts = [f"Usage:  docker {group.path} COMMAND", "", group.about, *group.more.splitlines()]
     below = {path: entry for entry, path in names_below(group.path).values()}
-    nouns = [(p.rpartition(" ")[2], e.about) for p, e in below.items() if isinstance(e, Group)]
-    verbs = [(p.rpartition(" ")[2], e.about) for p, e in below.items() if isinstance(e, Command)]
+    nouns = [(p.rpartition(" ")[2], e.brief or e.about) for p, e in below.items() if isinstance(e, Group)]
+    verbs = [(p.rpartition(" ")[2], e.brief or e.about) for p, e in below.items() if isinstance(e, Command)]
     if nouns:
         parts += ["", "Management Commands:", *_listed(nouns)]
     if verbs:
@@ -76,20 +79,36 @@ def group_help(group: Group) -> str:
 
 def root_help(columns: int = 80) -> str:
     """Return what ``docker --help`` prints."""
-    tops = {command.top or path: command.about for path, command in commands().items() if _is_top(path, command)}
+    tops = {
+        command.top or path: command.brief or command.about
+        for path, command in commands().items()
+        if _is_top(path, command)
+    }
     nouns = [group for path, group in groups().items() if " " not in path]
     parts = ["Usage:  docker [OPTIONS] COMMAND", "", "A self-sufficient runtime for containers"]
     parts += ["", "Common Commands:", *_listed([(name, tops[name]) for name in _COMMON], ordered=False)]
-    management = [(group.path, group.about) for group in nouns if group.section != _SWARM]
-    swarm = [(group.path, group.about) for group in nouns if group.section == _SWARM]
+    management = [(group.path, group.brief or group.about) for group in nouns if group.section != _SWARM]
+    swarm = [(group.path, group.brief or group.about) for group in nouns if group.section == _SWARM]
     parts += ["", "Management Commands:", *_listed(management)]
     if swarm:
         parts += ["", "Swarm Commands:", *_listed(swarm)]
     parts += ["", "Commands:", *_listed([(name, about) for name, about in tops.items() if name not in _COMMON])]
-    parts += ["", "Global Options:", *_options(GLOBAL_OPTIONS, columns)]
+    parts += ["", "Global Options:", *_options(_global_options(), columns - 1)]
     parts += ["", "Run 'docker COMMAND --help' for more information on a command."]
     parts += ["", "For more help on how to use Docker, head to https://docs.docker.com/go/guides/"]
     return "\n".join(parts) + "\n"
+
+
+def _global_options() -> list[Option]:
+    """Return the global options with the paths that are defaults for this user."""
+    folder = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")  # noqa: PTH111,PTH118
+    files = {"config": "", "tlscacert": "/ca.pem", "tlscert": "/cert.pem", "tlskey": "/key.pem"}
+    return [
+        replace(option, help=f'{option.help} (default "{folder}{files[option.name]}")')
+        if option.name in files
+        else option
+        for option in GLOBAL_OPTIONS
+    ]
 
 
 def _is_top(path: str, command: Command) -> bool:

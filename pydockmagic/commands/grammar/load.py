@@ -13,6 +13,8 @@ A table is a list of entries, one thing a line:
       stops                            options end at the first argument
       option -a, --all   Show all ...  name, kind (nothing for a bool), two blanks, help
       hidden --net network   ...       the same, left out of the help
+      like container create            all options of that command as well
+      brief Authenticate to a registry the line in lists of commands, where it differs from ``about``
 
 An option's help may go on in lines that begin with ``|``. ``(default X)`` at the end of a help is the default.
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -55,6 +58,11 @@ def _everything() -> tuple[dict[str, Group], dict[str, Command]]:
                 found_groups[entry.path] = entry
             else:
                 found_commands[entry.path] = entry
+    for path, command in found_commands.items():
+        if command.like:
+            options = {option.name: option for option in found_commands[command.like].options}
+            options.update((option.name, option) for option in command.options)
+            found_commands[path] = replace(command, options=tuple(options.values()))
     return found_groups, found_commands
 
 
@@ -100,7 +108,12 @@ def _entry(block: list[str]) -> Group | Command:
             fields[key] = value
     if what == "group":
         return Group(
-            path, fields["about"], fields.get("section", "Management Commands"), _words(fields.get("aliases", ""))
+            path,
+            fields["about"],
+            fields.get("section", "Management Commands"),
+            _words(fields.get("aliases", "")),
+            fields.get("brief", ""),
+            "\n".join(more),
         )
     return Command(
         path=path,
@@ -112,6 +125,8 @@ def _entry(block: list[str]) -> Group | Command:
         stops="stops" in fields,
         options=tuple(_option(text, hidden) for hidden, text in options),
         more="\n".join(more),
+        brief=fields.get("brief", ""),
+        like=fields.get("like", ""),
         also=tuple(each.strip() for each in fields.get("also", "").split(",") if each.strip()),
     )
 

@@ -79,6 +79,8 @@ class Command:
     stops: bool = False
     options: tuple[Option, ...] = ()
     more: str = ""
+    brief: str = ""
+    like: str = ""
     also: tuple[str, ...] = ()
 
     @property
@@ -110,3 +112,5 @@ class Group:
     about: str
     section: str = "Management Commands"
     aliases: tuple[str, ...] = ()
+    brief: str = ""
+    more: str = ""
