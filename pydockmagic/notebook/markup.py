@@ -11,6 +11,8 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from pydockmagic.commands.units import human_size
+
 __all__ = ["ACCENT", "bar", "caption", "cell", "code", "details", "image", "muted", "size", "table", "tag"]
 
 ACCENT = "#3b82f6"
@@ -21,13 +23,8 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def size(count: float) -> str:
-    """Write bytes as docker's tables do: decimal units, three significant digits (``683kB``, ``1.98MB``)."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            return f"{value:.3g}{unit}" if value < 999.5 else f"{value:.0f}{unit}"
-        value /= 1000
-    raise AssertionError
+    """Write bytes as docker's image tables do: decimal units, three significant digits (``683kB``, ``1.98MB``)."""
+    return human_size(count, 3)
 
 
 def bar(part: float, width: int = 20) -> str:
@@ -73,7 +70,10 @@ def cell(content: str, *, right: bool = False, name: str = "td", style: str = ""
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = (), styles: Mapping[int, str] | None = None
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Iterable[int] = (),
+    styles: Mapping[int, str] | None = None,
 ) -> str:
     """Give a table of HTML cells with a line between rows; ``right`` are the columns of numbers."""
     numbers = set(right)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import traitlets
@@ -24,10 +25,12 @@ def asset(*names: str) -> str:
     return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-class LiveView(anywidget.AnyWidget):  # type: ignore[misc] - the package has no types
+class LiveView(anywidget.AnyWidget):
     """A live view over a static one."""
 
-    token = traitlets.Unicode(help="The class name (after `pydock-`) of the static display it belongs to.").tag(sync=True)
+    token = traitlets.Unicode(help="The class name (after `pydock-`) of the static display it belongs to.").tag(
+        sync=True
+    )
     title = traitlets.Unicode(help="The subject of the display.").tag(sync=True)
     summary = traitlets.Unicode(help="A remark beside the title.").tag(sync=True)
     engine = traitlets.Unicode(help="The engine that answered.").tag(sync=True)
@@ -40,10 +43,9 @@ class LiveView(anywidget.AnyWidget):  # type: ignore[misc] - the package has no 
     def __repr__(self) -> str:
         return self.plain()
 
-    def _repr_mimebundle_(self, **options: object) -> object:
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
         """Give the ordinary widget display, with text that holds no address."""
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data:
-            data["text/plain"] = self.plain()
+        bundle: tuple[dict[Any, Any], dict[Any, Any]] | None = super()._repr_mimebundle_(**options)
+        if bundle is not None:
+            bundle[0]["text/plain"] = self.plain()
         return bundle

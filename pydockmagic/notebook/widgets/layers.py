@@ -105,7 +105,10 @@ class LayersView:
             first, sizes, drawn = markup.tag("span", text, "opacity:0.72"), "", markup.muted("no layer")
         else:
             first = markup.details(text, _files(listing)) if listing and listing.total else text
-            sizes, drawn = escape(markup.size(layer.size)), markup.code(markup.bar(share, _BAR), f"color:{markup.ACCENT};")
+            sizes, drawn = (
+                escape(markup.size(layer.size)),
+                markup.code(markup.bar(share, _BAR), f"color:{markup.ACCENT};"),
+            )
         said = markup.muted("<br>".join(escape(note) for note in notes(layer, self.stack)))
         mark = "" if layer.empty else ("◇" if layer.writable else "◆")
         return [mark, first, sizes, drawn, markup.muted(escape(place(layer))), said]

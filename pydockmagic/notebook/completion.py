@@ -1,0 +1,62 @@
+"""Completion in docker lines: subcommands, options and names, where IPython asks its custom matchers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .magics import DockMagic
+
+__all__ = ["Matcher"]
+
+_LINE = re.compile(
+    r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%%?(docker|container|image|network|volume|system|dockerfile|layers|states)(\s.*)$"
+)
+_WORDS = {"docker": "", "dockerfile": "build ", "layers": "image inspect ", "states": "container inspect "}
+
+
+class Matcher:
+    """A matcher for ``IPCompleter.custom_matchers`` (version 2 of IPython's matcher API)."""
+
+    matcher_api_version = 2
+    matcher_identifier = "pydockmagic"
+    matcher_priority = 100
+    __qualname__ = "pydockmagic"
+
+    def __init__(self, magics: DockMagic) -> None:
+        self._magics = magics
+
+    def __call__(self, context: Any) -> dict[str, Any]:
+        """Complete the word at the cursor, where it stands in a docker line."""
+        from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - the caller has loaded it
+
+        nothing: dict[str, Any] = {"completions": [], "suppress": False}
+        found = _docker_line(context.full_text, context.text_until_cursor)
+        if found is None:
+            return nothing
+        from pydockmagic.commands import Context, complete  # noqa: PLC0415
+
+        line, typed = found
+        places = complete(line, len(line), Context(connection=self._magics.session.connection))
+        if not places:
+            return nothing
+        start = min(place.start for place in places)
+        fragment = line[start:]
+        assert typed.endswith(fragment)
+        return {
+            "completions": [SimpleCompletion(text=place.text, type=place.kind) for place in places],
+            "matched_fragment": fragment,
+            "suppress": True,
+        }
+
+
+def _docker_line(full: str, until: str) -> tuple[str, str] | None:
+    """Give the words that follow ``docker`` on the line at the cursor, and that line; ``None`` elsewhere."""
+    typed = until.rpartition("\n")[2]
+    if match := _LINE.match(typed):
+        noun = match[1]
+        return _WORDS.get(noun, f"{noun} ") + match[2].lstrip(), typed
+    if re.match(r"\s*%%docker\s*\n", full) and typed.strip() and not typed.startswith("%%"):
+        return typed.lstrip().removeprefix("docker "), typed
+    return None

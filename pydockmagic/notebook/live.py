@@ -1,0 +1,101 @@
+"""The live views that this kernel keeps: one for each display, found again by its token."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from pydockmagic.client import Client
+from pydockmagic.notebook.views import read_files, read_state
+from pydockmagic.notebook.widgets.base import LiveView
+from pydockmagic.notebook.widgets.diagram import GONE
+from pydockmagic.notebook.widgets.layers_live import LayersWidget
+from pydockmagic.notebook.widgets.records import StateHistory, StepTaken
+from pydockmagic.notebook.widgets.states_live import StatesWidget
+
+if TYPE_CHECKING:
+    from pydockmagic.notebook.widgets.layers import LayersView
+    from pydockmagic.notebook.widgets.states import StatesView
+
+__all__ = ["LiveViews", "StatesFollower"]
+
+_W = TypeVar("_W", bound=LiveView)
+_KEPT = 24
+"""Displays that stay live; the oldest turns into its static form. Each holds its files in the page."""
+
+
+class LiveViews:
+    """Makes live views, takes the same one for the same display, and lets the oldest go."""
+
+    def __init__(self) -> None:
+        self._views: OrderedDict[str, LiveView] = OrderedDict()
+
+    def layers(self, view: LayersView, client: Client, container: str) -> LayersWidget:
+        """Bring a stack of layers to life."""
+        read = (lambda layer, limit: read_files(client, layer, container, limit)) if view.files else None
+        return self._keep(view.token, LayersWidget(view, read))
+
+    def states(self, view: StatesView) -> StatesWidget:
+        """Bring a life-cycle diagram to life."""
+        known = self._views.get(view.token)
+        if isinstance(known, StatesWidget) and known.comm is not None:
+            known.show(view)
+            known.problem = ""
+            self._views.move_to_end(view.token)
+            return known
+        return self._keep(view.token, StatesWidget(view))
+
+    def close(self) -> None:
+        """Turn all views into their static forms."""
+        while self._views:
+            self._views.popitem()[1].close()
+
+    def _keep(self, token: str, widget: _W) -> _W:
+        if old := self._views.pop(token, None):
+            old.close()
+        self._views[token] = widget
+        while len(self._views) > _KEPT:
+            self._views.popitem(last=False)[1].close()
+        return widget
+
+
+class StatesFollower:
+    """Keeps a diagram up to date: asks for a container's history whenever an event names it."""
+
+    def __init__(self, widget: StatesWidget, client: Client) -> None:
+        self.widget = widget
+        self._client = client
+        self._guard = threading.Lock()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The containers that are shown."""
+        return frozenset(each.id for each in self.widget.view.containers)
+
+    def refresh(self, container: str, *, gone: bool) -> None:
+        """Show how it stands with a container now; one that is gone keeps its history."""
+        with self._guard:
+            known = {each.id: each for each in self.widget.view.containers}
+            now = removed(known[container]) if gone else read_state(self._client, container)
+            self.widget.show(replace(self.widget.view, containers=_put(self.widget.view.containers, container, now)))
+
+    def fail(self, reason: str) -> None:
+        """Show that nothing more will come."""
+        self.widget.problem = reason
+
+
+def removed(container: StateHistory) -> StateHistory:
+    """Give the history of a container that was removed just now."""
+    if container.state == GONE:
+        return container
+    import time  # noqa: PLC0415
+
+    step = StepTaken(action="rm", from_=container.state, to=GONE, time_nano=time.time_ns())
+    return StateHistory(id=container.id, name=container.name, state=GONE, history=[*container.history, step])
+
+
+def _put(containers: Sequence[StateHistory], id_: str, now: StateHistory) -> list[StateHistory]:
+    return [now if each.id == id_ else each for each in containers]

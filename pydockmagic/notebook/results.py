@@ -1,0 +1,101 @@
+"""How a result looks as a cell's value: docker's own text for text/plain, a table or a tree for text/html.
+
+Results know nothing of IPython; this module teaches IPython about them, by name, so that nothing is imported early.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from . import markup
+from .screen import show_forms
+
+if TYPE_CHECKING:
+    from pydockmagic.commands import InspectResult, Result, TableResult
+
+    from .magics import DockMagic
+
+__all__ = ["forget", "represent", "show", "show_lines", "teach"]
+
+_TYPE = ("pydockmagic.commands.results", "Result")
+
+
+def teach(magics: DockMagic) -> None:
+    """Let IPython show results."""
+
+    def printer(result: Result) -> None:
+        show(magics, result)
+
+    formatter = magics.shell.display_formatter.ipython_display_formatter
+    formatter.for_type_by_name(*_TYPE, printer)
+
+
+def forget(magics: DockMagic) -> None:
+    """Undo ``teach``."""
+    formatter = magics.shell.display_formatter.ipython_display_formatter
+    formatter.deferred_printers.pop(_TYPE, None)
+    import sys  # noqa: PLC0415
+
+    if module := sys.modules.get(_TYPE[0]):
+        formatter.type_printers.pop(getattr(module, _TYPE[1]), None)
+
+
+def show(magics: DockMagic, result: Any) -> None:
+    """Show a result, unless the running cell has shown it already while the command ran."""
+    if result is magics.session.shown:
+        magics.session.shown = None
+        return
+    data = represent(result, magics.session.engine(), embedded=magics.session.is_embedded())
+    if data:
+        show_forms(data)
+
+
+def show_lines(source: str, line: int) -> None:
+    """Show a line of a Dockerfile that is wrong."""
+    from .boards import offending, offending_html  # noqa: PLC0415
+
+    show_forms({"text/plain": offending(source, line, line), "text/html": offending_html(source, line, line)})
+
+
+def represent(result: Result, engine: str = "", *, embedded: bool = True) -> dict[str, str]:
+    """Give the forms of a result; none where there is nothing to see."""
+    from pydockmagic.commands import BuildResult, InspectResult, TableResult  # noqa: PLC0415
+
+    text = repr(result)
+    if isinstance(result, TableResult) and result.columns:
+        return {"text/plain": text, "text/html": _table(result, engine)}
+    if isinstance(result, InspectResult) and result.data:
+        return {"text/plain": text, "text/html": _tree_view(result, engine)}
+    if isinstance(result, BuildResult) and result.steps:
+        own = result._repr_html_()
+        return {"text/plain": text, "text/html": _framed(own or "", engine)}
+    if not text:
+        return {}
+    if embedded:
+        return {"text/plain": text}
+    # Text alone does not say where it comes from; that matters as soon as it is not the engine everybody expects.
+    return {"text/plain": text, "text/html": _framed(markup.tag("pre", escape(text)), engine)}
+
+
+def _framed(inside: str, *remarks: str) -> str:
+    about = " · ".join(escape(remark) for remark in remarks if remark)
+    foot = markup.tag("div", markup.muted(about), "margin-top:4px") if about else ""
+    return markup.tag("div", inside + foot, class_="pydock")
+
+
+def _table(result: TableResult, engine: str) -> str:
+    head = [heading for _, heading in result.columns]
+    rows = [[_cell(row.get(key, "")) for key, _ in result.columns] for row in result.rows]
+    count = f"{len(rows)} row" + ("" if len(rows) == 1 else "s")
+    return _framed(markup.table(head, rows), count, engine)
+
+
+def _cell(value: Any) -> str:
+    text = str(value)
+    return markup.tag("span", escape(text), "white-space:pre-wrap;overflow-wrap:anywhere")
+
+
+def _tree_view(result: InspectResult, engine: str) -> str:
+    own = result._repr_html_()
+    return _framed(markup.tag("div", own or "", "font-size:13px"), engine)

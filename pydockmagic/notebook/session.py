@@ -1,0 +1,126 @@
+"""What lasts from cell to cell: the engine in use, and the live displays that listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import DockerError
+
+if TYPE_CHECKING:
+    from pydockmagic.client import Client
+    from pydockmagic.commands import Connection, Context, Output, Result
+
+    from .feed import EventFeed
+
+__all__ = ["Session", "guarded"]
+
+
+@dataclass
+class Session:
+    """One kernel's relation to an engine. Nothing is connected or started before the first command."""
+
+    live: Callable[[], bool] = lambda: False
+    """Whether somebody looks who can be shown a live view."""
+    connection: Connection = field(init=False)
+    shown: Result | None = None
+    """The result that the running cell has shown already, while it ran."""
+    feed: EventFeed | None = None
+
+    def __post_init__(self) -> None:
+        from pydockmagic.commands import Connection  # noqa: PLC0415 - %load_ext is to be quick
+
+        self.connection = Connection()
+
+    @property
+    def client(self) -> Client:
+        """The client of the engine in use; an embedded engine that went away when idle is started again."""
+        from pydockmagic.client import EMBEDDED, embedded  # noqa: PLC0415
+
+        connected = self.connection.is_open and self.connection.client.address.source == EMBEDDED
+        if connected and not embedded.status().running:
+            self.connection.close()
+        return self.connection.client
+
+    def context(
+        self, output: Output, *, stdin: bytes | None = None, ask: Callable[[str], str] | None = None
+    ) -> Context:
+        """Give the context of one command."""
+        from pydockmagic.commands import Context  # noqa: PLC0415
+
+        if self.connection.is_open:
+            _ = self.client  # sees to it that an embedded engine is there
+        return Context(
+            output=output,
+            directory=Path.cwd(),
+            stdin=stdin,
+            interactive=ask is not None,
+            ask=ask,
+            connection=self.connection,
+        )
+
+    def use(self, target: str | None) -> None:
+        """Take another engine from now on."""
+        self.stop_feed()
+        self.connection.use(target)
+
+    def engine(self) -> str:
+        """Name the engine in use in a few words."""
+        from pydockmagic.client import EMBEDDED  # noqa: PLC0415
+
+        if not self.connection.is_open:
+            return self.connection.target or ""
+        address = self.connection.client.address
+        return "embedded engine" if address.source == EMBEDDED else str(address)
+
+    def is_embedded(self) -> bool:
+        """Whether the engine in use is our own, started for this user."""
+        return self.engine() in ("", "embedded", "embedded engine")
+
+    def follow(self) -> EventFeed:
+        """Give the feed of the engine's events, listening already."""
+        from .feed import EventFeed  # noqa: PLC0415
+
+        if self.feed is None or not self.feed.alive:
+            self.feed = EventFeed(self.client)
+        return self.feed
+
+    def stop_feed(self) -> None:
+        """Stop listening to events."""
+        if self.feed is not None:
+            self.feed.stop()
+            self.feed = None
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.stop_feed()
+        self.connection.close()
+
+
+class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():`
+    """Turn what the commands and the client raise into the error that a cell shows."""
+
+    def __enter__(self) -> None:
+        """Nothing is needed beforehand."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Raise a ``DockerError`` in the place of an error of ours; others pass."""
+        if error is None:
+            return
+        from pydockmagic.client import ClientError, ConnectionFailed  # noqa: PLC0415
+        from pydockmagic.commands import CommandError  # noqa: PLC0415
+
+        if isinstance(error, CommandError):
+            hint = "\n".join(part for part in (error.usage, error.hint) if part)
+            raise DockerError(error.message, exit_code=error.exit_code, hint=hint, result=error.result) from None
+        if isinstance(error, ConnectionFailed):
+            raise DockerError(str(error), hint=_reconnect(error)) from None
+        if isinstance(error, ClientError):
+            raise DockerError(str(error)) from None
+
+
+def _reconnect(error: Exception) -> str:
+    log = getattr(error, "log", "")
+    return f"{log}\n" if log else "%engine shows which engine is in use; %engine use embedded takes the built-in one"
