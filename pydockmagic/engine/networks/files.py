@@ -1,0 +1,102 @@
+"""The texts of ``/etc/hosts`` and ``/etc/resolv.conf`` as dockerd writes them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+__all__ = ["HostEntry", "host_resolv_conf", "hosts_text", "nameservers", "resolv_conf_text"]
+
+HostEntry = tuple[str, str]
+"""An address and the names for it, separated by blanks."""
+
+_HOSTS = """127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+_PUBLIC_NAMESERVERS = ("8.8.8.8", "8.8.4.4")
+"""What dockerd falls back on when the host names only itself."""
+
+_STUB = "127.0.0.53"
+_STUB_UPSTREAM = Path("/run/systemd/resolve/resolv.conf")
+
+
+def hosts_text(entries: Iterable[HostEntry], *, base: str | None = None) -> str:
+    """Give the text of /etc/hosts: Docker's head (or ``base``, the host's own), then ``entries`` in their order."""
+    head = _HOSTS if base is None else base
+    if head and not head.endswith("\n"):
+        head += "\n"
+    return head + "".join(f"{address}\t{names}\n" for address, names in entries)
+
+
+def host_resolv_conf(path: Path = Path("/etc/resolv.conf")) -> str:
+    """Read the host's resolver; where that is only systemd's stub, the servers behind it, as dockerd does."""
+    text = _read(path)
+    if nameservers(text) == [_STUB]:
+        return _read(_STUB_UPSTREAM) or text
+    return text
+
+
+def nameservers(text: str) -> list[str]:
+    """List the nameservers of a resolv.conf."""
+    return [words[1] for words in _lines(text) if words[0] == "nameserver" and len(words) > 1]
+
+
+def resolv_conf_text(
+    host: str,
+    *,
+    dns: Sequence[str] = (),
+    search: Sequence[str] = (),
+    options: Sequence[str] = (),
+    nameserver: str = "",
+) -> str:
+    """Give the text of /etc/resolv.conf for a container.
+
+    ``host`` is the host's own; ``dns``, ``search`` and ``options`` take its place where given (``search`` ``.`` means
+    none). Resolvers on the host's loopback are left out, because a container has a loopback of its own.
+    ``nameserver`` is the network's own name server, the only one then.
+    """
+    servers = [nameserver] if nameserver else list(dns) or [s for s in nameservers(host) if not _loopback(s)]
+    lines = []
+    searched = list(search) or _last(host, ("search", "domain"))
+    if searched and searched != ["."]:
+        lines.append(f"search {' '.join(searched)}")
+    lines += [f"nameserver {server}" for server in servers or _PUBLIC_NAMESERVERS]
+    chosen = list(options) or _last(host, ("options",))
+    if nameserver and not any(option.startswith("ndots:") for option in chosen):
+        chosen.append("ndots:0")
+    if chosen:
+        lines.append(f"options {' '.join(chosen)}")
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _lines(text: str) -> list[list[str]]:
+    found = (line.split() for line in text.splitlines())
+    return [words for words in found if words and words[0][0] not in "#;"]
+
+
+def _last(text: str, keywords: Sequence[str]) -> list[str]:
+    """Give the words of the last line with one of the keywords: resolvers read it that way."""
+    found: list[str] = []
+    for words in _lines(text):
+        if words[0] in keywords:
+            found = words[1:]
+    return found
+
+
+def _loopback(server: str) -> bool:
+    try:
+        return ipaddress.ip_address(server.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

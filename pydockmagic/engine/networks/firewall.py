@@ -1,0 +1,167 @@
+"""The packet rules of one engine: outbound access, bridges kept apart, and peace with other firewalls.
+
+Rules are written by nf_tables where the kernel has it (no program needed), by the iptables program otherwise.
+Either way they are described whole each time, and what is there is made equal to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import nftables
+from .netlink import NetlinkError, NetlinkSocket
+from .nftables import Chain, Rule
+
+__all__ = ["BridgeRules", "Firewall", "Redirects"]
+
+_NETFILTER = 12
+
+
+@dataclass(frozen=True)
+class BridgeRules:
+    """What the rules need to know of a bridge."""
+
+    name: str
+    network: ipaddress.IPv4Network
+    internal: bool = False
+    masquerade: bool = True
+
+
+@dataclass(frozen=True)
+class Redirects:
+    """The ports in the sandbox at which a relay takes outbound connections and name requests."""
+
+    tcp: int
+    dns: int
+
+
+class Firewall:
+    """The rules in one network namespace, that of the thread that calls."""
+
+    def __init__(self, table: str, *, sandboxed: bool) -> None:
+        self._table = table
+        self._sandboxed = sandboxed
+        self.redirects: Redirects | None = None
+
+    def apply(self, bridges: Sequence[BridgeRules]) -> list[str]:
+        """Make the rules those of these bridges; give sentences on what could not be had."""
+        try:
+            with NetlinkSocket(_NETFILTER) as netlink:
+                nftables.replace_table(netlink, self._table, self._chains(bridges))
+        except OSError as error:
+            if self._sandboxed:
+                return [f"containers cannot reach other machines: nf_tables is refused here ({error.strerror})"]
+            wanted = [*_iptables_forward(bridges), *_iptables_nat(bridges)]
+            return self._iptables(wanted, f"nf_tables is refused here ({error.strerror})")
+        if self._sandboxed or not _others_drop():
+            return []
+        return self._iptables(_iptables_forward(bridges), "")
+
+    def remove(self) -> None:
+        """Take every rule away."""
+        with contextlib.suppress(NetlinkError, OSError), NetlinkSocket(_NETFILTER) as netlink:
+            nftables.delete_table(netlink, self._table)
+        if not self._sandboxed:
+            self._iptables([], "")
+
+    def _chains(self, bridges: Sequence[BridgeRules]) -> list[Chain]:
+        apart: list[Rule] = []
+        between: list[Rule] = [(nftables.out_interface(bridge.name), nftables.drop()) for bridge in bridges]
+        outward: list[Rule] = []
+        for bridge in bridges:
+            other = nftables.out_interface(bridge.name, equal=False)
+            come = nftables.in_interface(bridge.name)
+            apart.append((come, other, nftables.drop() if bridge.internal else nftables.jump("between")))
+            if bridge.internal:
+                elsewhere = nftables.in_interface(bridge.name, equal=False)
+                apart.append((elsewhere, nftables.out_interface(bridge.name), nftables.drop()))
+            elif bridge.masquerade:
+                outward.append((nftables.source_network(bridge.network), other, nftables.masquerade()))
+        chains = [Chain("between", between), Chain("forward", apart, hook="forward")]
+        if self._sandboxed:
+            return [*chains, *self._redirecting(bridges)]
+        return [*chains, Chain("outward", outward, hook="postrouting", kind="nat", priority=100)]
+
+    def _redirecting(self, bridges: Sequence[BridgeRules]) -> list[Chain]:
+        """In the sandbox nothing is routed outward: connections are handed to the relay, which makes them outside."""
+        if self.redirects is None:
+            return []
+        dns = nftables.redirect(self.redirects.dns)
+        tcp = nftables.redirect(self.redirects.tcp)
+        rules: list[Rule] = [(nftables.destination_is_local(), nftables.accept())]
+        for bridge in bridges:
+            if not bridge.internal:
+                come = nftables.in_interface(bridge.name)
+                rules.append((come, nftables.protocol("udp"), nftables.destination_port(53), dns))
+                rules.append((come, nftables.protocol("tcp"), tcp))
+        local: list[Rule] = [
+            (nftables.destination_is_local(), nftables.accept()),
+            *((nftables.out_interface(bridge.name), nftables.accept()) for bridge in bridges),
+            (nftables.protocol("udp"), nftables.destination_port(53), dns),
+            (nftables.protocol("tcp"), tcp),
+        ]
+        return [
+            Chain("arriving", rules, hook="prerouting", kind="nat", priority=-100),
+            Chain("own", local, hook="output", kind="nat", priority=-100),
+        ]
+
+    def _iptables(self, wanted: Sequence[str], without: str) -> list[str]:
+        """Make the iptables rules that carry our comment equal to ``wanted`` (``TABLE -A CHAIN ...``)."""
+        if shutil.which("iptables") is None:
+            return [f"containers cannot reach other machines: {without}, iptables is missing"] if without else []
+        mark = f"-m comment --comment {self._table}"
+        have = [rule for rule in _iptables_rules() if self._table in shlex.split(rule)]
+        refused = []
+        for rule in have:
+            _run_iptables(rule.replace(" -A ", " -D ", 1))
+        chain = "DOCKER-USER" if _run_iptables("filter -S DOCKER-USER") is not None else "FORWARD"
+        for rule in wanted:
+            command = rule.replace(" -A FORWARD ", f" -I {chain} ", 1).replace(" -j ", f" {mark} -j ", 1)
+            if _run_iptables(command) is None:
+                refused.append(rule)
+        return [f"containers may not reach other machines: iptables refused {refused[0]!r}"] if refused else []
+
+
+def _iptables_forward(bridges: Sequence[BridgeRules]) -> list[str]:
+    rules = []
+    for bridge in bridges:
+        rules.append(f"filter -A FORWARD -i {bridge.name} -j ACCEPT")
+        rules.append(f"filter -A FORWARD -o {bridge.name} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+    return rules
+
+
+def _iptables_nat(bridges: Sequence[BridgeRules]) -> list[str]:
+    return [
+        f"nat -A POSTROUTING -s {bridge.network} ! -o {bridge.name} -j MASQUERADE"
+        for bridge in bridges
+        if bridge.masquerade and not bridge.internal
+    ]
+
+
+def _others_drop() -> bool:
+    """Tell whether somebody else's filter (dockerd's, a firewall's) drops what it does not know."""
+    if shutil.which("iptables") is None:
+        return False
+    return "-P FORWARD DROP" in (_run_iptables("filter -S FORWARD") or "")
+
+
+def _iptables_rules() -> list[str]:
+    """List the rules that may be ours, as ``TABLE -A CHAIN ...``."""
+    return [
+        f"{table} {line}"
+        for table in ("filter", "nat")
+        for line in (_run_iptables(f"{table} -S") or "").splitlines()
+        if line.startswith("-A ")
+    ]
+
+
+def _run_iptables(rule: str) -> str | None:
+    table, *arguments = shlex.split(rule)
+    run = subprocess.run(["iptables", "-w", "-t", table, *arguments], capture_output=True, text=True, check=False)
+    return run.stdout if run.returncode == 0 else None

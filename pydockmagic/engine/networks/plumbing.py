@@ -1,0 +1,248 @@
+"""Pipes and bridges: everything that touches a network namespace, on one thread of its own.
+
+The thread stands in the namespace that holds the bridges (the host's as root, the sandbox's otherwise) and visits
+others for a moment. New namespaces are made ready ahead of need: a container then only gets its address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydockmagic.engine.runtime.linux import CLONE_NEWNET, setns, unshare
+
+from .firewall import BridgeRules, Firewall
+from .netlink import (
+    Link,
+    NetlinkError,
+    NetlinkSocket,
+    add_address,
+    add_bridge,
+    add_default_route,
+    add_veth,
+    delete_link,
+    find_link,
+    links,
+    routes,
+    set_link,
+)
+
+__all__ = ["Interface", "Plumbing", "Ready"]
+
+T = TypeVar("T")
+
+_LOOPBACK = 1
+_NEW_NAMESPACE_SETTINGS = (
+    # What dockerd sets in a container without IPv6, and (28) so that ping and low ports need no privilege.
+    ("net/ipv6/conf/all/disable_ipv6", "1"),
+    ("net/ipv6/conf/default/disable_ipv6", "1"),
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+    ("net/ipv4/ping_group_range", "0 2147483647"),
+)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a container's end of the pipe is to be."""
+
+    address: ipaddress.IPv4Interface
+    mac: str
+    gateway: str = ""
+    """The default route; empty for none."""
+
+
+@dataclass
+class Ready:
+    """A namespace whose ``eth0`` already hangs on a bridge but has no address; ``descriptor`` keeps it alive."""
+
+    descriptor: int
+    netlink: NetlinkSocket
+    index: int
+
+    def close(self) -> None:
+        """Let the namespace die, and its pipe with it."""
+        self.netlink.close()
+        os.close(self.descriptor)
+
+
+class Plumbing:
+    """Works on the thread that made it: every method must be called there."""
+
+    def __init__(self, table: str, namespace: str | None = None) -> None:
+        """``namespace`` is the path of the one that holds the bridges; None for the thread's own.
+
+        Raises OSError where it cannot be entered.
+        """
+        self._outside = NetlinkSocket()
+        if namespace is not None:
+            with _opened(namespace) as descriptor:
+                setns(descriptor, CLONE_NEWNET)
+        self.sandboxed = namespace is not None
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._netlink = NetlinkSocket()
+        self.firewall = Firewall(table, sandboxed=self.sandboxed)
+        if self.sandboxed:
+            self._netlink.send([set_link(_LOOPBACK, up=True)])
+
+    def close(self) -> None:
+        """Close what is open; bridges and rules stay."""
+        self._netlink.close()
+        self._outside.close()
+        os.close(self._home)
+
+    def used_networks(self) -> list[ipaddress.IPv4Network]:
+        """List what the machine and the sandbox already route to, but for the default route."""
+        found = [route.destination for route in (*routes(self._outside), *routes(self._netlink))]
+        return [network for network in found if network.prefixlen > 0]
+
+    def link_names(self) -> set[str]:
+        """List the names of all links."""
+        return {link.name for link in links(self._netlink)}
+
+    def bridge(self, name: str, alias: str, address: ipaddress.IPv4Interface) -> int:
+        """Make a bridge with an address, or find the one that an earlier engine left under this alias; give its index.
+
+        Raises NetlinkError (EEXIST) when the name belongs to somebody else.
+        """
+        try:
+            link = find_link(self._netlink, name)
+        except NetlinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+        else:
+            if link.alias != alias or link.kind != "bridge":
+                raise NetlinkError(errno.EEXIST, f"the link {name} belongs to somebody else")
+            return link.index
+        self._netlink.send([add_bridge(name, _mac(address.ip))])
+        index = find_link(self._netlink, name).index
+        try:
+            self._netlink.send([set_link(index, alias=alias), add_address(index, address)])
+        except NetlinkError:
+            self._netlink.send([delete_link(index)])
+            raise
+        return index
+
+    def owned_bridges(self, prefix: str) -> list[Link]:
+        """List the bridges whose alias begins with ``prefix``."""
+        return [link for link in links(self._netlink) if link.kind == "bridge" and link.alias.startswith(prefix)]
+
+    def remove_bridge(self, index: int) -> None:
+        """Delete a bridge; one that is gone is no error."""
+        with contextlib.suppress(NetlinkError):
+            self._netlink.send([delete_link(index)])
+
+    def set_rules(self, bridges: list[BridgeRules]) -> list[str]:
+        """Write the packet rules for these bridges; give sentences on what could not be had."""
+        if not self.sandboxed and any(not bridge.internal for bridge in bridges):
+            with contextlib.suppress(OSError):
+                Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        return self.firewall.apply(bridges)
+
+    def namespace(self) -> int:
+        """Make a network namespace with nothing but its loopback, up; give a descriptor of it."""
+        descriptor, netlink = self._new_namespace()
+        netlink.close()
+        return descriptor
+
+    def prepare(self, bridge: int) -> Ready:
+        """Make a namespace whose eth0 hangs on the bridge with this index. Raises OSError, leaving nothing."""
+        descriptor, netlink = self._new_namespace()
+        try:
+            self._netlink.send([add_veth(_pipe_name(), bridge, "eth0", descriptor)])
+            return Ready(descriptor, netlink, find_link(netlink, "eth0").index)
+        except BaseException:
+            netlink.close()
+            os.close(descriptor)
+            raise
+
+    def configure(self, ready: Ready, interface: Interface) -> int:
+        """Give eth0 its address and bring it up; the descriptor is the caller's from now on. Raises OSError."""
+        try:
+            _configure(ready.netlink, ready.index, interface)
+        except BaseException:
+            os.close(ready.descriptor)
+            raise
+        finally:
+            ready.netlink.close()
+        return ready.descriptor
+
+    def plug(self, namespace: int, bridge: int, interface: Interface) -> str:
+        """Add one more interface to a container's namespace (a descriptor); give its name (eth1, ...)."""
+        with self.inside(namespace, NetlinkSocket) as netlink:
+            taken = {link.name for link in links(netlink)}
+            name = next(f"eth{number}" for number in range(len(taken) + 1) if f"eth{number}" not in taken)
+            self._netlink.send([add_veth(_pipe_name(), bridge, name, namespace)])
+            index = find_link(netlink, name).index
+            with contextlib.suppress(FileExistsError):  # one default route is enough
+                _configure(netlink, index, interface)
+        return name
+
+    def unplug(self, namespace: int, address: ipaddress.IPv4Interface) -> None:
+        """Take the interface that has this address away from a container's namespace."""
+        with self.inside(namespace, NetlinkSocket) as netlink:
+            for route in routes(netlink):
+                if route.destination == address.network and not route.gateway:
+                    netlink.send([delete_link(route.interface)])
+                    return
+
+    @contextlib.contextmanager
+    def inside(self, namespace: int, function: Callable[[], T]) -> Iterator[T]:
+        """Call ``function`` inside a namespace (a descriptor) and hold what it opened there, to be closed after."""
+        setns(namespace, CLONE_NEWNET)
+        try:
+            opened = function()
+        finally:
+            setns(self._home, CLONE_NEWNET)
+        try:
+            yield opened
+        finally:
+            if isinstance(opened, NetlinkSocket):
+                opened.close()
+
+    def _new_namespace(self) -> tuple[int, NetlinkSocket]:
+        unshare(CLONE_NEWNET)
+        try:
+            descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            netlink = NetlinkSocket()
+            for name, value in _NEW_NAMESPACE_SETTINGS:
+                with contextlib.suppress(OSError):  # no IPv6 here, or group ids that are not mapped
+                    Path("/proc/sys", name).write_text(value)
+        finally:
+            setns(self._home, CLONE_NEWNET)
+        netlink.send([set_link(_LOOPBACK, up=True)])
+        return descriptor, netlink
+
+
+def _configure(netlink: NetlinkSocket, index: int, interface: Interface) -> None:
+    messages = [
+        set_link(index, mac=bytes.fromhex(interface.mac.replace(":", ""))),
+        add_address(index, interface.address),
+        set_link(index, up=True),
+    ]
+    if interface.gateway:
+        messages.append(add_default_route(index, interface.gateway))
+    netlink.send(messages)
+
+
+def _mac(address: ipaddress.IPv4Address) -> bytes:
+    return b"\x02\x42" + address.packed
+
+
+def _pipe_name() -> str:
+    return f"veth{secrets.token_hex(4)}"[:15]
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,488 @@
+"""The network service: networks, and what a starting container gets of them.
+
+Blocking work (netlink, firewall programs) runs on one thread, which stands in the namespace that holds the bridges;
+addresses and ports are given out on the event loop, so no two containers can get the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydockmagic.engine.errors import EngineError, Forbidden, InvalidParameter, NoSuchNetwork
+from pydockmagic.engine.events import EventBus
+from pydockmagic.engine.runtime.spec import PortForward
+from pydockmagic.engine.state import State
+
+from .addresses import free_subnet, mac_of
+from .catalogue import Catalogue, matches_filters, new_id
+from .files import HostEntry, host_resolv_conf, hosts_text, resolv_conf_text
+from .netlink import NetlinkError
+from .ports import Bound, PortTable, ports_json, requested_ports
+from .records import (
+    PREDEFINED,
+    Attachment,
+    ConnectRequest,
+    Endpoint,
+    Network,
+    Sandbox,
+    SandboxRequest,
+    endpoint_json,
+    network_json,
+)
+from .wiring import Wiring
+
+__all__ = ["NetworkService"]
+
+
+_NETWORK, _ATTACHMENT = "network", "attachment"
+# ``list`` is a method of the service (``docker network ls``), so inside it the type needs other names.
+_Rows = list[dict[str, Any]]
+_Wanted = Sequence[tuple[Network, Mapping[str, Any]]]
+_Endpoints = list[Endpoint]
+
+
+class NetworkService:
+    """Networks, endpoints, addresses and published ports of one engine."""
+
+    def __init__(
+        self,
+        state: State,
+        events: EventBus,
+        engine_id: str,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """``engine_id`` marks what is ours in the kernel; ``namespace`` is the sandbox's (a path), None as root."""
+        self._state = state
+        self._events = events
+        self._catalogue = Catalogue(state.load(_NETWORK, Network).values())
+        self._attachments = state.load(_ATTACHMENT, Attachment)
+        self._ports = PortTable()
+        self._wiring = Wiring(engine_id.replace("-", "")[:12], namespace)
+        for attachment in self._attachments.values():
+            self._hold(attachment)
+
+    async def open(self) -> None:
+        """Make the three predefined networks, and find or make the default bridge."""
+        for name in PREDEFINED:
+            if self._catalogue.named(name) is None:
+                await self._store(self._catalogue.predefined(name))
+        await self._wiring.open(self._catalogue.all())
+        if not self._wiring.refusal:
+            try:
+                await self._open_bridge()
+            except OSError as error:
+                self._wiring.refuse(error)
+
+    async def close(self) -> None:
+        """Let go; bridges and rules stay only while a container uses them."""
+        await self._wiring.close(keep=any(attachment.endpoints for attachment in self._attachments.values()))
+
+    @property
+    def refusal(self) -> str:
+        """Why there are no bridges here; empty where there are."""
+        return self._wiring.refusal
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the networks here cannot do, in sentences."""
+        return tuple(self._wiring.warnings)
+
+    # --- networks ---------------------------------------------------------------------------------------------
+
+    def list(self, filters: Mapping[str, Iterable[str]] | None = None) -> _Rows:
+        """List the networks that pass the filters, as ``GET /networks`` gives them (without their containers)."""
+        used = self._attachments.values()
+        chosen = [network for network in self._catalogue.all() if matches_filters(network, filters or {}, used)]
+        return [network_json(network, ()) for network in sorted(chosen, key=lambda network: network.name)]
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """Give one network with its containers. Raises NoSuchNetwork."""
+        return network_json(self._catalogue.get(reference), self._attachments.values())
+
+    async def create(self, request: Mapping[str, Any]) -> dict[str, str]:
+        """Make a network as ``POST /networks/create`` asks. Raises EngineError."""
+        used = await self._wiring.used_networks()
+        network = self._catalogue.describe(request, used)
+        self._catalogue.put(network)  # its name and subnet are taken from here on
+        try:
+            await self._wiring.bridge(network)
+            await self._store(network)
+        except BaseException as error:
+            self._catalogue.forget(network)
+            raise _sentence(f"Failed to set up the bridge of network {network.name}", error) from error
+        self._publish("create", network)
+        warning = "IPv6 is not implemented by this engine: the network has IPv4 only" if network.enable_ipv6 else ""
+        return {"Id": network.id, "Warning": warning}
+
+    async def remove(self, reference: str) -> None:
+        """Remove a network. Raises EngineError where it is predefined or in use."""
+        network = self._catalogue.get(reference)
+        if network.predefined:
+            raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+        if self._in_use(network):
+            raise Forbidden(
+                f"error while removing network: network {network.name} id {network.id} has active endpoints"
+            )
+        self._catalogue.forget(network)
+        await self._state.delete(_NETWORK, network.id)
+        await self._wiring.drop(network)
+        self._publish("destroy", network)
+
+    async def prune(self, filters: Mapping[str, Iterable[str]] | None = None) -> Sequence[str]:
+        """Remove the networks that nobody uses and that pass the filters; give their names."""
+        wanted = {key: values for key, values in (filters or {}).items() if key != "until"}
+        removed = []
+        for network in self._catalogue.all():
+            if network.predefined or self._in_use(network) or not matches_filters(network, wanted, ()):
+                continue
+            with contextlib.suppress(EngineError):
+                await self.remove(network.id)
+                removed.append(network.name)
+        return removed
+
+    # --- containers -------------------------------------------------------------------------------------------
+
+    async def attach(self, request: SandboxRequest) -> Sandbox:
+        """Give a starting container its network namespace, addresses, ports and files.
+
+        Raises EngineError in dockerd's words, with nothing left behind. Call ``release`` when the container ends, or
+        does not start.
+        """
+        await self.release(request.container_id)
+        mode = request.mode
+        if mode.startswith("container:"):
+            return Sandbox(net=f"/proc/{request.container_pid}/ns/net")
+        if mode in ("host", "none"):
+            return await self._attach_plain(request, self._catalogue.get(mode))
+        wanted = self._wanted(request)
+        if self._wiring.refusal:
+            return await self._attach_lonely(request, wanted[0][0])
+        return await self._attach_bridges(request, wanted)
+
+    async def release(self, container_id: str) -> None:
+        """Take back everything that a container has of the networks. Idempotent."""
+        attachment = self._attachments.pop(container_id, None)
+        if attachment is None:
+            return
+        self._let_go(attachment)
+        await self._state.delete(_ATTACHMENT, container_id)
+        for endpoint in attachment.endpoints:
+            with contextlib.suppress(NoSuchNetwork):
+                self._publish("disconnect", self._catalogue.get(endpoint.network_id), container_id)
+
+    async def recover(self, running: Iterable[str]) -> None:
+        """Keep the addresses of these containers, which outlived an engine, and take back all others."""
+        alive = set(running)
+        for container_id in [known for known in self._attachments if known not in alive]:
+            await self.release(container_id)
+
+    def networks_of(self, container_id: str) -> dict[str, dict[str, Any]]:
+        """Give ``NetworkSettings.Networks`` of a running container."""
+        attachment = self._attachments.get(container_id)
+        endpoints = attachment.endpoints if attachment else ()
+        return {self._catalogue.get(item.network_id).name: endpoint_json(item) for item in endpoints}
+
+    async def connect(self, reference: str, request: ConnectRequest) -> dict[str, Any]:
+        """Join a container to one more network; give its EndpointSettings. Raises EngineError.
+
+        Of a container that is not running only the request is checked: it gets its address when it starts.
+        """
+        network = self._catalogue.get(reference)
+        _check_connect(network, request)
+        attachment = self._attachments.get(request.container_id)
+        if attachment is not None and any(item.network_id == network.id for item in attachment.endpoints):
+            raise Forbidden(f"endpoint with name {request.name} already exists in network {network.name}")
+        if not request.pid:
+            return {}
+        attachment = attachment or Attachment(container_id=request.container_id, name=request.name)
+        endpoint = self._endpoint(network, request.settings, request.container_id, request.name)
+        try:
+            await self._wiring.plug(request.pid, network, endpoint)
+            joined = Attachment(
+                container_id=request.container_id,
+                name=request.name,
+                endpoints=(*attachment.endpoints, endpoint),
+                published=attachment.published,
+            )
+            await self._keep(joined)
+        except BaseException as error:
+            self._catalogue.pool(network).give_back(endpoint.address)
+            raise _sentence(f"failed to connect {request.name} to network {network.name}", error) from error
+        self._publish("connect", network, request.container_id)
+        return endpoint_json(endpoint)
+
+    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> None:
+        """Take a container off a network. Raises EngineError."""
+        network = self._catalogue.get(reference)
+        if network.name == "host" or mode == "host":
+            raise Forbidden("container cannot be disconnected from host network or connected to host network")
+        attachment = self._attachments.get(container_id)
+        endpoints = attachment.endpoints if attachment else ()
+        endpoint = next((item for item in endpoints if item.network_id == network.id), None)
+        if endpoint is None or attachment is None:
+            raise Forbidden(f"container {container_id} is not connected to network {network.name}")
+        if pid:
+            await self._wiring.unplug(pid, endpoint)
+        self._catalogue.pool(network).give_back(endpoint.address)
+        left = tuple(item for item in attachment.endpoints if item is not endpoint)
+        await self._keep(
+            Attachment(container_id=container_id, name=attachment.name, endpoints=left, published=attachment.published)
+        )
+        self._publish("disconnect", network, container_id)
+
+    # --- attaching, in steps ------------------------------------------------------------------------------------
+
+    def _wanted(self, request: SandboxRequest) -> _Wanted:
+        """Give the networks that a container joins, that of its mode first, with what it asks of each."""
+        mode = "bridge" if request.mode in ("default", "") else request.mode
+        first = self._catalogue.get(mode)
+        wanted: dict[str, tuple[Network, Mapping[str, Any]]] = {first.id: (first, {})}
+        for name, settings in request.endpoints.items():
+            network = self._catalogue.get("bridge" if name == "default" else name)
+            wanted[network.id] = (network, settings or {})
+        if request.mac_address:
+            wanted[first.id] = (first, {"MacAddress": request.mac_address, **wanted[first.id][1]})
+        return list(wanted.values())
+
+    async def _attach_plain(self, request: SandboxRequest, network: Network) -> Sandbox:
+        endpoint = Endpoint(id=new_id(), network_id=network.id, settings=request.endpoints.get(network.name) or {})
+        await self._keep(Attachment(container_id=request.container_id, name=request.name, endpoints=(endpoint,)))
+        self._publish("connect", network, request.container_id)
+        if network.driver == "host":
+            net, descriptor = "host", None
+            base: str | None = _host_hosts()
+            resolv_conf = resolv_conf_text(host_resolv_conf(), dns=request.dns) if request.dns else _host_resolver()
+        else:
+            net, descriptor = await self._loopback()
+            base = None
+            resolv_conf = self._resolv_conf(request)
+        return Sandbox(
+            net=net,
+            net_fd=descriptor,
+            networks={network.name: endpoint_json(endpoint)},
+            hosts=hosts_text(self._entries(request), base=base),
+            resolv_conf=resolv_conf,
+        )
+
+    async def _loopback(self) -> tuple[str, int | None]:
+        """Give a namespace with its loopback up; where we cannot make one, the driver makes its own."""
+        return ("private", None) if self._wiring.refusal else ("given", await self._wiring.loopback())
+
+    async def _attach_lonely(self, request: SandboxRequest, network: Network) -> Sandbox:
+        """Where there are no bridges: a namespace with its loopback, and a sentence that says so."""
+        if any(request.port_bindings.values()):
+            raise EngineError(
+                f"ports cannot be published: bridge networking is not available here ({self._wiring.refusal})"
+            )
+        warning = (
+            f"bridge networking is not available here ({self._wiring.refusal}): the container has only its loopback"
+        )
+        return Sandbox(
+            net="private",
+            networks={network.name: endpoint_json(Endpoint(id=new_id(), network_id=network.id))},
+            ports=ports_json((), request.exposed),
+            hosts=hosts_text(self._entries(request)),
+            resolv_conf=self._resolv_conf(request),
+            warnings=(warning,),
+        )
+
+    async def _attach_bridges(self, request: SandboxRequest, wanted: _Wanted) -> Sandbox:
+        endpoints: _Endpoints = []
+        bound: Sequence[Bound] = ()
+        descriptor: int | None = None
+        try:
+            for network, settings in wanted:
+                endpoints.append(self._endpoint(network, settings, request.container_id, request.name))
+            bound = self._bind(request, endpoints[0])
+            attachment = Attachment(
+                container_id=request.container_id,
+                name=request.name,
+                endpoints=tuple(endpoints),
+                published=tuple(item.published for item in bound),
+            )
+            descriptor = await self._wiring.wire([network for network, _ in wanted], endpoints)
+            await self._keep(attachment)
+        except BaseException as error:
+            for (network, _), endpoint in zip(wanted, endpoints, strict=False):
+                self._catalogue.pool(network).give_back(endpoint.address)
+            self._ports.release(request.container_id)
+            for item in bound:
+                item.listener.close()
+            if descriptor is not None:
+                os.close(descriptor)
+            raise _sentence("failed to set up container networking", error) from error
+        for network, _ in wanted:
+            self._publish("connect", network, request.container_id)
+        return Sandbox(
+            net="given",
+            net_fd=descriptor,
+            listeners=tuple(item.listener for item in bound),
+            forwards=tuple(_forward(item, endpoints[0]) for item in bound),
+            networks=self.networks_of(request.container_id),
+            ports=ports_json(attachment.published, request.exposed),
+            hosts=hosts_text(self._entries(request, endpoints)),
+            resolv_conf=self._resolv_conf(request),
+        )
+
+    def _endpoint(self, network: Network, settings: Mapping[str, Any], container_id: str, name: str) -> Endpoint:
+        """Give a container an address on a network. Raises EngineError."""
+        wanted = str((settings.get("IPAMConfig") or {}).get("IPv4Address") or "")
+        if wanted and network.predefined:
+            raise InvalidParameter("user specified IP address is supported on user defined networks only")
+        if wanted and not network.own_subnet:
+            raise InvalidParameter(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+            )
+        address = self._catalogue.pool(network).take(wanted)
+        aliases = tuple(settings.get("Aliases") or ())
+        names = () if network.predefined else tuple(dict.fromkeys((name, *aliases, container_id[:12])))
+        return Endpoint(
+            id=new_id(),
+            network_id=network.id,
+            address=str(address),
+            mac=str(settings.get("MacAddress") or "") or mac_of(address.ip),
+            gateway=network.gateway,
+            aliases=aliases,
+            dns_names=names,
+            settings=settings,
+        )
+
+    def _bind(self, request: SandboxRequest, endpoint: Endpoint) -> Sequence[Bound]:
+        wanted = requested_ports(request.port_bindings, request.exposed, publish_all=request.publish_all)
+        try:
+            return self._ports.bind(request.container_id, wanted)
+        except InvalidParameter:
+            raise
+        except EngineError as error:
+            raise EngineError(
+                f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error}"
+            ) from error
+
+    def _entries(self, request: SandboxRequest, endpoints: Sequence[Endpoint] = ()) -> Sequence[HostEntry]:
+        """Give the lines of /etc/hosts after Docker's head: extra hosts, links, then the container's own addresses."""
+        entries = []
+        for extra in request.extra_hosts:
+            name, _, address = extra.partition(":")
+            if address == "host-gateway":
+                bridge = self._catalogue.named("bridge")
+                address = bridge.gateway if bridge else ""
+            entries.append((address, name))
+        for link in request.links:
+            attachment = self._attachments.get(link.container_id)
+            if attachment is not None and attachment.endpoints:
+                entries.append((attachment.endpoints[0].address.partition("/")[0], link.names))
+        name = f"{request.hostname}.{request.domainname} {request.hostname}" if request.domainname else request.hostname
+        entries += [(endpoint.address.partition("/")[0], name) for endpoint in endpoints]
+        return entries
+
+    def _resolv_conf(self, request: SandboxRequest) -> str:
+        return resolv_conf_text(
+            host_resolv_conf(), dns=request.dns, search=request.dns_search, options=request.dns_options
+        )
+
+    # --- the default bridge ---------------------------------------------------------------------------------------
+
+    async def _open_bridge(self) -> None:
+        """Find the default bridge that an earlier engine left, or make one with a name and a subnet that are free."""
+        bridge = self._catalogue.get("bridge")
+        if not self._wiring.has_bridge(bridge):
+            bridge = await self._make_default_bridge(bridge)
+        self._wiring.fill(bridge)
+
+    async def _make_default_bridge(self, bridge: Network) -> Network:
+        used = [*await self._wiring.used_networks(), *self._catalogue.subnets(bridge.id)]
+        names = await self._wiring.link_names()
+        for name in (f"pydock{number}" for number in range(100)):
+            if name in names:
+                continue
+            before = ipaddress.IPv4Network(bridge.subnet) if bridge.subnet else None
+            keep = before is not None and not any(before.overlaps(other) for other in used)
+            subnet = before if before is not None and keep else free_subnet(used)
+            chosen = self._catalogue.with_subnet(bridge, subnet, name)
+            await self._store(chosen)
+            try:
+                await self._wiring.bridge(chosen)
+            except NetlinkError as error:
+                if error.errno == errno.EEXIST:
+                    continue  # another engine took the name at this very moment
+                raise
+            return chosen
+        raise OSError(errno.EEXIST, "no name is free for a bridge")
+
+    # --- records ------------------------------------------------------------------------------------------------
+
+    async def _store(self, network: Network) -> None:
+        self._catalogue.put(network)
+        await self._state.put(_NETWORK, network.id, network)
+
+    async def _keep(self, attachment: Attachment) -> None:
+        self._attachments[attachment.container_id] = attachment
+        await self._state.put(_ATTACHMENT, attachment.container_id, attachment)
+
+    def _hold(self, attachment: Attachment) -> None:
+        """Take the addresses and ports of a container that an earlier engine started."""
+        self._ports.remember(attachment.container_id, attachment.published)
+        for endpoint in attachment.endpoints:
+            with contextlib.suppress(EngineError):
+                if endpoint.address:
+                    pool = self._catalogue.pool(self._catalogue.get(endpoint.network_id))
+                    pool.take(endpoint.address.partition("/")[0])
+
+    def _let_go(self, attachment: Attachment) -> None:
+        self._ports.release(attachment.container_id)
+        for endpoint in attachment.endpoints:
+            with contextlib.suppress(EngineError):
+                if endpoint.address:
+                    self._catalogue.pool(self._catalogue.get(endpoint.network_id)).give_back(endpoint.address)
+
+    def _in_use(self, network: Network) -> bool:
+        return any(e.network_id == network.id for a in self._attachments.values() for e in a.endpoints)
+
+    def _publish(self, action: str, network: Network, container_id: str = "") -> None:
+        attributes = {"name": network.name, "type": network.driver}
+        if container_id:
+            attributes["container"] = container_id
+        self._events.publish("network", action, network.id, attributes)
+
+
+def _check_connect(network: Network, request: ConnectRequest) -> None:
+    if network.name == "host" or request.mode == "host":
+        raise Forbidden("container cannot be disconnected from host network or connected to host network")
+    if network.name == "none" or request.mode == "none":
+        raise Forbidden(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
+    if request.mode.startswith("container:"):
+        raise Forbidden(
+            "container sharing network namespace with another container or host cannot be connected to any other"
+            " network"
+        )
+
+
+def _sentence(what: str, error: BaseException) -> BaseException:
+    """Give the error to raise: the kernel's refusals become the engine's, all others stay as they are."""
+    return EngineError(f"{what}: {error.strerror or error}") if isinstance(error, OSError) else error
+
+
+def _forward(bound: Bound, endpoint: Endpoint) -> PortForward:
+    target = endpoint.address.partition("/")[0]
+    return PortForward(proto=bound.published.proto, target_ip=target, target_port=bound.published.port)
+
+
+def _host_hosts() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/etc/hosts").read_text(errors="replace")
+    return ""
+
+
+def _host_resolver() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/etc/resolv.conf").read_text(errors="replace")
+    return ""

@@ -1,0 +1,236 @@
+"""Which bridge stands for which network, and the namespaces kept ready on it; asynchronous over ``Plumbing``.
+
+All of it happens on one thread, in the order in which it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pydockmagic.engine.errors import EngineError
+
+from .firewall import BridgeRules, Redirects
+from .plumbing import Interface, Plumbing, Ready
+from .records import Endpoint, Network
+
+__all__ = ["Wiring"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_READY = 2
+"""Namespaces kept ready on a network that is in use."""
+
+_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+
+
+class Wiring:
+    """The bridges of one engine."""
+
+    def __init__(self, mark: str, namespace: str | None) -> None:
+        """``mark`` tells our bridges and rules from those of others; ``namespace`` is the sandbox's, None as root."""
+        self._mark = mark
+        self._namespace = namespace
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
+        self._plumbing: Plumbing | None = None
+        self._bridges: dict[str, tuple[int, Network]] = {}
+        self._ready: dict[str, list[Ready]] = {}
+        self._filling: set[asyncio.Future[None]] = set()
+        self.refusal = ""
+        """Why there are no bridges here; empty where there are."""
+        self.warnings: list[str] = []
+        """What the networks here cannot do, in sentences."""
+
+    async def open(self, networks: Iterable[Network], redirects: Redirects | None = None) -> None:
+        """Enter the namespace; find the bridges that an earlier engine left, and remove those of networks long gone.
+
+        Sets ``refusal`` where bridges cannot be made.
+        """
+        try:
+            self._plumbing = await self._run(lambda: Plumbing(f"pydock-{self._mark}", self._namespace))
+            self._plumbing.firewall.redirects = redirects
+            await self._run(lambda: self._adopt(list(networks)))
+        except OSError as error:
+            self.refuse(error)
+
+    def refuse(self, error: OSError) -> None:
+        """Give bridges up: the engine still serves, containers get their loopback, and a warning says why."""
+        self.refusal = error.strerror or str(error)
+        _log.warning("bridge networking is not available: %s", self.refusal)
+
+    async def close(self, *, keep: bool) -> None:
+        """Let go; with ``keep`` bridges and rules stay for the containers that use them."""
+        await asyncio.gather(*self._filling, return_exceptions=True)
+        if self._plumbing is not None:
+            await self._run(lambda: self._put_away(keep=keep))
+        self._thread.shutdown()
+
+    async def used_networks(self) -> list[ipaddress.IPv4Network]:
+        """List what is routed already, here and outside."""
+        return await self._run(self._need().used_networks)
+
+    async def link_names(self) -> set[str]:
+        """List the names that links have already."""
+        return await self._run(self._need().link_names)
+
+    async def bridge(self, network: Network) -> int:
+        """Give the index of a network's bridge, making it where it is not there. Raises OSError."""
+        if network.id in self._bridges:
+            return self._bridges[network.id][0]
+        return await self._run(lambda: self._make_bridge(network))
+
+    def has_bridge(self, network: Network) -> bool:
+        """Tell whether the network's bridge is there."""
+        return network.id in self._bridges
+
+    async def drop(self, network: Network) -> None:
+        """Remove a network's bridge."""
+        await self._run(lambda: self._drop_bridge(network))
+
+    async def wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> int:
+        """Give a namespace with one interface per endpoint: eth0 on the first network, and so on. Raises OSError."""
+        for network in networks:
+            await self.bridge(network)
+        descriptor = await self._run(lambda: self._wire(networks, endpoints))
+        self.fill(networks[0])
+        return descriptor
+
+    async def loopback(self) -> int:
+        """Give a namespace with only its loopback. Raises OSError."""
+        return await self._run(self._need().namespace)
+
+    async def plug(self, pid: int, network: Network, endpoint: Endpoint) -> None:
+        """Give a running container one more interface. Raises OSError."""
+        index = await self.bridge(network)
+        await self._run(lambda: self._plug(pid, index, endpoint))
+
+    async def unplug(self, pid: int, endpoint: Endpoint) -> None:
+        """Take an interface away from a running container; one that has ended is no error."""
+        await self._run(lambda: self._unplug(pid, endpoint))
+
+    def fill(self, network: Network) -> None:
+        """Make namespaces ready for the next containers, while this one starts."""
+        filling = asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._refill(network))
+        self._filling.add(filling)
+        filling.add_done_callback(self._filled)
+
+    # --- on the thread ------------------------------------------------------------------------------------------
+
+    def _adopt(self, networks: Sequence[Network]) -> None:
+        plumbing = self._need()
+        known = {self._alias(network): network for network in networks}
+        for link in plumbing.owned_bridges(self._alias()):
+            network = known.get(link.alias)
+            if network is not None and network.bridge == link.name:
+                self._bridges[network.id] = link.index, network
+            else:
+                plumbing.remove_bridge(link.index)
+        if self._bridges:
+            self._write_rules()
+
+    def _make_bridge(self, network: Network) -> int:
+        subnet = ipaddress.IPv4Network(network.subnet)
+        address = ipaddress.IPv4Interface((network.gateway, subnet.prefixlen))
+        index = self._need().bridge(network.bridge, self._alias(network), address)
+        self._bridges[network.id] = index, network
+        self._write_rules()
+        return index
+
+    def _drop_bridge(self, network: Network) -> None:
+        for ready in self._ready.pop(network.id, ()):
+            ready.close()
+        index, _ = self._bridges.pop(network.id, (0, None))
+        if index:
+            self._need().remove_bridge(index)
+            self._write_rules()
+
+    def _wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> int:
+        plumbing = self._need()
+        waiting = self._ready.get(networks[0].id)
+        ready = waiting.pop() if waiting else plumbing.prepare(self._bridges[networks[0].id][0])
+        descriptor = plumbing.configure(ready, _interface(endpoints[0]))
+        try:
+            for network, endpoint in zip(networks[1:], endpoints[1:], strict=True):
+                plumbing.plug(descriptor, self._bridges[network.id][0], _interface(endpoint))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _plug(self, pid: int, index: int, endpoint: Endpoint) -> None:
+        with _namespace_of(pid) as descriptor:
+            self._need().plug(descriptor, index, _interface(endpoint))
+
+    def _unplug(self, pid: int, endpoint: Endpoint) -> None:
+        with contextlib.suppress(FileNotFoundError), _namespace_of(pid) as descriptor:
+            self._need().unplug(descriptor, ipaddress.IPv4Interface(endpoint.address))
+
+    def _put_away(self, *, keep: bool) -> None:
+        plumbing = self._need()
+        for waiting in self._ready.values():
+            for ready in waiting:
+                ready.close()
+        self._ready.clear()
+        if not keep:
+            for link in plumbing.owned_bridges(self._alias()):
+                plumbing.remove_bridge(link.index)
+            plumbing.firewall.remove()
+        plumbing.close()
+
+    def _write_rules(self) -> None:
+        rules = [
+            BridgeRules(
+                network.bridge,
+                ipaddress.IPv4Network(network.subnet),
+                internal=network.internal,
+                masquerade=network.options.get(_MASQUERADE) != "false",
+            )
+            for _, network in self._bridges.values()
+        ]
+        for warning in self._need().set_rules(rules):
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+                _log.warning("%s", warning)
+
+    def _refill(self, network: Network) -> None:
+        waiting = self._ready.setdefault(network.id, [])
+        while len(waiting) < _READY and network.id in self._bridges:
+            waiting.append(self._need().prepare(self._bridges[network.id][0]))
+
+    # --- small things -------------------------------------------------------------------------------------------
+
+    def _filled(self, filling: asyncio.Future[None]) -> None:
+        self._filling.discard(filling)
+        if not filling.cancelled() and (error := filling.exception()) is not None:
+            _log.warning("no network namespace could be made ready: %s", error)
+
+    def _alias(self, network: Network | None = None) -> str:
+        return f"pydock:{self._mark}:{network.id if network else ''}"
+
+    def _need(self) -> Plumbing:
+        if self._plumbing is None:
+            raise EngineError(f"bridge networking is not available here ({self.refusal or 'not open'})")
+        return self._plumbing
+
+    async def _run(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _interface(endpoint: Endpoint) -> Interface:
+    return Interface(ipaddress.IPv4Interface(endpoint.address), endpoint.mac, endpoint.gateway)
+
+
+@contextlib.contextmanager
+def _namespace_of(pid: int) -> Iterator[int]:
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
