@@ -22,6 +22,7 @@ from pydockmagic.oci.errors import LayerError, LimitExceeded, UnsafePath
 
 from .entry import OPAQUE_NAME, WHITEOUT_META_PREFIX, WHITEOUT_PREFIX, Kind, LayerEntry, clean_path
 from .index import ScannedLayer
+from .limits import DEFAULT_LIMITS, ExtractLimits
 from .reader import ByteStream, TarMember, TarReader
 from .roots import (
     fd_path,
@@ -34,7 +35,7 @@ from .roots import (
 from .tree import Inode, Node
 from .xattrs import mark_opaque, mark_whiteout_file, travels, write_xattrs
 
-__all__ = ["DEFAULT_LIMITS", "Devices", "ExtractLimits", "Owners", "Whiteouts", "extract"]
+__all__ = ["Devices", "Owners", "Whiteouts", "extract"]
 
 Whiteouts = Literal["overlay-trusted", "overlay-user", "apply", "keep"]
 """What ``.wh.`` names become: overlayfs whiteouts with privileged or with ``user.`` attributes (for a layer's own
@@ -54,17 +55,6 @@ _CACHED_PARENTS = 64
 _SECOND = 1_000_000_000
 _TIME_LIMIT = (1 << 62) // _SECOND
 _Made = TypeVar("_Made")
-
-
-class ExtractLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much an archive may hold; None is no bound. ``content`` counts the bytes of files once unpacked."""
-
-    entries: int | None = 5_000_000
-    stream: int | None = None
-    content: int | None = None
-
-
-DEFAULT_LIMITS = ExtractLimits()
 
 
 def extract(
