@@ -2,8 +2,8 @@
 
 As root: a mount namespace of its own, so that whatever the engine mounts is gone when it dies. As an ordinary user
 first a user namespace (RootlessKit's pattern): inside it the engine is root over what it makes. The engine stays in
-the host's network namespace, so that pulls and published ports need no help; the bridges live in a network namespace
-that the zygote makes and keeps (``SandboxInfo.private_net``).
+the host's network namespace, so that pulls and published ports need no help; the bridges live in a network namespace of
+their own (``open_network``), which the zygote keeps alive.
 
 Everything is tried in a short-lived child first; each refusal becomes a sentence.
 """
@@ -19,21 +19,14 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from .linux import (
-    CLONE_NEWNS,
-    CLONE_NEWUSER,
-    has_capability,
-    in_child,
-    mount,
-    process_start,
-    setns,
-    slave_mounts,
-    unshare,
-)
+from . import linux
+from .linux import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
+from .probing import has_capability, in_child, process_start
 
 __all__ = [
     "KEEPER_FILE",
@@ -41,6 +34,7 @@ __all__ = [
     "enter",
     "explain_refusal",
     "keeper",
+    "open_network",
     "record_keeper",
     "subordinate_ranges",
 ]
@@ -65,8 +59,8 @@ class SandboxInfo:
     ids: int = 0
     private_net: bool = False
     """The bridges need a network namespace of their own: the zygote is to make one when it starts."""
-    reentered: bool = False
-    """The user namespace is that of a running zygote."""
+    keeper: int = 0
+    """The pid of the zygote whose user namespace was entered again; 0 for a new one."""
     reasons: tuple[str, ...] = ()
 
 
@@ -77,7 +71,7 @@ def enter(run_dir: str | Path) -> SandboxInfo:
     """
     person = os.getuid(), os.getgid()
     reasons: list[str] = []
-    if has_capability("CAP_SYS_ADMIN"):
+    if has_capability("SYS_ADMIN"):
         refusal = _tried(_mount_namespace)
         if not refusal:
             _mount_namespace()
@@ -88,13 +82,32 @@ def enter(run_dir: str | Path) -> SandboxInfo:
         refusal = _tried(lambda: _join(pid))
         if not refusal:
             _join(pid)
-            return SandboxInfo("rootless", *person, ids=_mapped(), private_net=True, reentered=True)
+            return SandboxInfo("rootless", *person, ids=_mapped(), private_net=True, keeper=pid)
         reasons.append(f"entering the namespaces of the running containers (process {pid}): {refusal}")
     refusal = _tried(_user_namespace)
     if refusal:
         return SandboxInfo("none", *person, reasons=(*reasons, refusal))
     reasons += _user_namespace()
     return SandboxInfo("rootless", *person, ids=_mapped(), private_net=True, reasons=tuple(reasons))
+
+
+def open_network(info: SandboxInfo) -> int | None:
+    """Give a descriptor of the network namespace that is to hold the bridges; None where that is the host's.
+
+    It is the running zygote's, or a new one that the next zygote is to live in: pass it on. Raises OSError.
+    """
+    if not info.private_net:
+        return None
+    if info.keeper:
+        return os.open(f"/proc/{info.keeper}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    # A thread of its own makes it: from in there no way leads back to the host's namespace.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_new_network).result()
+
+
+def _new_network() -> int:
+    unshare(CLONE_NEWNET)
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def record_keeper(run_dir: str | Path, pid: int) -> None:
@@ -175,7 +188,7 @@ def _tried(function: Callable[[], object]) -> str:
     def attempt() -> None:
         function()
         with _step("mount"):
-            mount("none", "/proc", "tmpfs")
+            linux.mount("none", "/proc", "tmpfs")
 
     try:
         in_child(attempt)
@@ -187,7 +200,8 @@ def _tried(function: Callable[[], object]) -> str:
 def _mount_namespace() -> None:
     with _step("mount"):
         unshare(CLONE_NEWNS)
-        slave_mounts()
+        # Mounts of the host come in, and none of ours go out.
+        linux.mount("", "/", flags=linux.MS_REC | linux.MS_SLAVE)
 
 
 def _join(pid: int) -> None:
@@ -262,7 +276,7 @@ class _IdMapper:
 
 def _write_maps(pid: int) -> list[str]:
     """Give process ``pid`` every id that may be given; with none, it will have to map its own."""
-    if os.getuid() == 0 and has_capability("CAP_SETUID") and has_capability("CAP_SETGID"):
+    if os.getuid() == 0 and has_capability("SETUID") and has_capability("SETGID"):
         for name in ("uid_map", "gid_map"):
             ranges = [line.split() for line in Path("/proc/self", name).read_text().splitlines()]
             lines = [f"{inside} {inside} {count}\n" for inside, _, count in ranges]
@@ -310,7 +324,7 @@ def _mapped() -> int:
 
 def _owns_network() -> bool:
     """Tell whether bridges may be made in this network namespace: ours to rule, and the capability there."""
-    if not has_capability("CAP_NET_ADMIN"):
+    if not has_capability("NET_ADMIN"):
         return False
     with open("/proc/self/ns/net", "rb") as namespace:
         try:

@@ -9,18 +9,30 @@ import pytest
 from support.ordinary import NOBODY, OrdinaryUser
 
 from pydockmagic.engine.runtime import sandbox
-from pydockmagic.engine.runtime.linux import process_start
+from pydockmagic.engine.runtime.probing import process_start
 
 SHOW = """
 import dataclasses, json, os, sys
-from pydockmagic.engine.runtime import sandbox
+from pydockmagic.engine.runtime import linux, sandbox
 def show(info):
     spaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in ("user", "mnt", "net")}
     print(json.dumps({**dataclasses.asdict(info), **spaces, "now": [os.getuid(), os.getgid()],
         "map": open("/proc/self/uid_map").read().split()}), flush=True)
 """
 ENTER = SHOW + "show(sandbox.enter(sys.argv[1]))\n"
-KEEP = ENTER + "sandbox.record_keeper(sys.argv[1], os.getpid()); print('kept', flush=True); sys.stdin.read()\n"
+KEEP = (
+    SHOW
+    + """
+info = sandbox.enter(sys.argv[1]); show(info)
+linux.setns(sandbox.open_network(info)); print(os.readlink("/proc/self/ns/net"), flush=True)
+os.execv(sys.executable, [sys.executable, "-B", "-c", '''
+import ctypes, os, sys
+from pydockmagic.engine.runtime import sandbox
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable, as the zygote is
+sandbox.record_keeper(sys.argv[1], os.getpid()); print("kept", flush=True); sys.stdin.read()
+''', sys.argv[1]])
+"""
+)
 NO_NEW_PRIVILEGES = "import ctypes; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n"
 
 
@@ -104,15 +116,20 @@ def test_subordinate_ids_are_mapped_by_newuidmap(user):
 def test_a_restarted_engine_enters_the_user_namespace_of_the_running_zygote(user):
     with user.start(KEEP, user.home) as zygote:
         first = json.loads(zygote.stdout.readline())
+        network = zygote.stdout.readline().strip()
         assert zygote.stdout.readline() == "kept\n"
-        second = json.loads(user.run(ENTER, user.home))
-        assert second["reentered"]
+        enter = SHOW + "info = sandbox.enter(sys.argv[1]); show(info)\n"
+        again = "print(os.readlink(f'/proc/self/fd/{sandbox.open_network(info)}'))"
+        shown, found = user.run(enter + again, user.home).splitlines()
+        second = json.loads(shown)
+        assert found == network != ours("net")
+        assert second["keeper"] == zygote.pid
         assert second["user"] == first["user"]
         assert second["mnt"] not in (first["mnt"], ours("mnt"))
         assert second["now"] == [0, 0]
         zygote.stdin.close()
     after = json.loads(user.run(ENTER, user.home))
-    assert not after["reentered"]
+    assert after["keeper"] == 0
 
 
 @pytest.mark.rootless
@@ -121,7 +138,6 @@ def test_refused_user_namespaces_become_a_sentence(user):
     program = (
         SHOW
         + "sandbox.enter(sys.argv[1]); open('/proc/sys/user/max_user_namespaces', 'w').write('0')\n"
-        + "import pydockmagic.engine.runtime.linux as linux\n"
         + "sandbox.has_capability = lambda name: False\n"
         + "show(sandbox.enter(sys.argv[1]))"
     )
