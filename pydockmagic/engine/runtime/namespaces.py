@@ -1,0 +1,432 @@
+"""The ``namespaces`` driver: containers as Linux namespaces and cgroups, as root and rootless alike.
+
+The engine's side of it: it asks the zygote for supervisors and talks to those. What it knows of a container is in
+the container's bundle and in ``containers/ID`` of its run directory (a link to the bundle), so that a later engine
+finds all again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydockmagic.engine.errors import EngineError, StartError
+
+from . import bundle, wire, zygote
+from .channel import Channel, Message, unwrap
+from .driver import AttachRequest, CgroupStats, Running
+from .spec import CgroupLimits, ContainerSpec, ExitRecord, ProcessSpec
+
+__all__ = ["NamespacesDriver"]
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+_DEFAULT_ATTACH = AttachRequest()
+
+
+class _Container:
+    """A container as this engine knows it: the channel to its supervisor, and futures of what will end."""
+
+    def __init__(self, container_id: str, directory: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.id = container_id
+        self.bundle = directory
+        self.channel: Channel | None = None
+        self.started: asyncio.Future[Message] = loop.create_future()
+        self.exit: asyncio.Future[ExitRecord] = loop.create_future()
+        self.execs: dict[str, asyncio.Future[ExitRecord]] = {}
+
+    def on_event(self, message: Message) -> None:
+        """Take what the supervisor tells unasked."""
+        event = message.get("event")
+        if event == "exit":
+            self.end(msgspec.convert(message["record"], ExitRecord))
+        elif event == "exec_exit":
+            future = self.exec_future(message["exec"])
+            if not future.done():
+                future.set_result(msgspec.convert(message["record"], ExitRecord))
+        elif not self.started.done():
+            self.started.set_result(message)
+
+    def end(self, record: ExitRecord) -> None:
+        """Make it known that the container ended, and everything in it."""
+        if not self.exit.done():
+            self.exit.set_result(record)
+        for future in self.execs.values():
+            if not future.done():
+                future.set_result(msgspec.structs.replace(record, oom_killed=False))
+
+    def exec_future(self, exec_id: str) -> asyncio.Future[ExitRecord]:
+        """Give the future of an exec's end."""
+        if exec_id not in self.execs:
+            self.execs[exec_id] = asyncio.get_running_loop().create_future()
+        return self.execs[exec_id]
+
+
+class NamespacesDriver:
+    """Implements ``RuntimeDriver``. ``net`` is the network namespace that a new zygote is to live in (rootless)."""
+
+    name = "namespaces"
+
+    def __init__(self, run_dir: Path, *, python: str = sys.executable, net: int | None = None) -> None:
+        self._run_dir = run_dir
+        self._index = run_dir / "containers"
+        self._python = python
+        self._net = net
+        self._zygote: Channel | None = None
+        self._zygote_lock = asyncio.Lock()
+        self._containers: dict[str, _Container] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Connect to the zygote, starting one where there is none."""
+        self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._index.mkdir(mode=0o700, exist_ok=True)
+        await self._connect_zygote()
+
+    async def start(
+        self,
+        spec: ContainerSpec,
+        *,
+        net: int | None = None,
+        listeners: Sequence[socket.socket] = (),
+        attach: Sequence[AttachRequest] = (),
+    ) -> Running:
+        """See ``RuntimeDriver.start``."""
+        old = self._containers.get(spec.id)
+        if old is not None and not old.exit.done():
+            raise EngineError(f"container {spec.id} is already running")
+        if len(listeners) != len(spec.ports):
+            raise ValueError("each PortForward needs its listening socket")
+        container = _Container(spec.id, spec.bundle)
+        self._prepare(container)
+        pairs = [socket.socketpair() for _ in attach]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        descriptors = [theirs.fileno(), *([net] if net is not None else [])]
+        descriptors += [listener.fileno() for listener in listeners] + [pair[1].fileno() for pair in pairs]
+        self._containers[spec.id] = container
+        container.channel = self._channel(container, ours)
+        try:
+            request = {"spec": msgspec.to_builtins(spec), "net": net is not None}
+            await self._ask_zygote(
+                "start", descriptors, **request, attach=[msgspec.to_builtins(each) for each in attach]
+            )
+            theirs.close()
+            started = unwrap(await container.started)
+        except BaseException:
+            self._abandon(container, pairs)
+            raise
+        finally:
+            theirs.close()
+            for pair in pairs:
+                pair[1].close()
+        return Running(
+            pid=started["pid"],
+            started_ns=started["started_ns"],
+            streams=tuple(pair[0] for pair in pairs),
+            warnings=tuple(started["warnings"]),
+        )
+
+    async def attach(self, container_id: str, request: AttachRequest) -> socket.socket:
+        """See ``RuntimeDriver.attach``."""
+        ours, theirs = socket.socketpair()
+        try:
+            await self._ask(container_id, "attach", [theirs.fileno()], request=msgspec.to_builtins(request))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+    async def resize(self, container_id: str, rows: int, columns: int, exec_id: str | None = None) -> None:
+        """See ``RuntimeDriver.resize``."""
+        await self._ask(container_id, "resize", rows=rows, columns=columns, exec=exec_id)
+
+    async def signal(self, container_id: str, signum: int) -> None:
+        """See ``RuntimeDriver.signal``."""
+        await self._ask(container_id, "signal", signal=signum)
+
+    async def pause(self, container_id: str) -> None:
+        """Freeze the container's cgroup; where there is no freezer, SIGSTOP each process (which they can notice)."""
+        await self._ask(container_id, "pause")
+
+    async def unpause(self, container_id: str) -> None:
+        """See ``RuntimeDriver.unpause``."""
+        await self._ask(container_id, "unpause")
+
+    async def wait(self, container_id: str) -> ExitRecord:
+        """See ``RuntimeDriver.wait``."""
+        container = self._containers.get(container_id) or await self._find(container_id)
+        return await asyncio.shield(container.exit)
+
+    async def exec(
+        self,
+        container_id: str,
+        exec_id: str,
+        process: ProcessSpec,
+        *,
+        privileged: bool = False,
+        attach: AttachRequest | None = None,
+    ) -> Running:
+        """See ``RuntimeDriver.exec``."""
+        pairs = [socket.socketpair()] if attach is not None else []
+        fields = {"exec": exec_id, "process": msgspec.to_builtins(process) | {"privileged": privileged}}
+        try:
+            self._live(container_id).exec_future(exec_id)
+            started = await self._ask(
+                container_id,
+                "exec",
+                [pair[1].fileno() for pair in pairs],
+                **fields,
+                request=msgspec.to_builtins(attach or _DEFAULT_ATTACH),
+            )
+        except BaseException:
+            for pair in pairs:
+                pair[0].close()
+            if container_id in self._containers:
+                self._containers[container_id].execs.pop(exec_id, None)
+            raise
+        finally:
+            for pair in pairs:
+                pair[1].close()
+        return Running(pid=started["pid"], started_ns=started["started_ns"], streams=tuple(pair[0] for pair in pairs))
+
+    async def wait_exec(self, container_id: str, exec_id: str) -> ExitRecord:
+        """See ``RuntimeDriver.wait_exec``."""
+        container = self._containers.get(container_id)
+        if container is None or exec_id not in container.execs:
+            raise ProcessLookupError(f"no such exec: {exec_id}")
+        record = await asyncio.shield(container.execs[exec_id])
+        container.execs.pop(exec_id, None)
+        if container.channel is not None and container.channel.open:
+            with contextlib.suppress(ProcessLookupError, ConnectionError):
+                await container.channel.request("forget_exec", exec=exec_id)
+        return record
+
+    async def processes(self, container_id: str) -> list[int]:
+        """See ``RuntimeDriver.processes``."""
+        return list(await self._ask(container_id, "processes"))
+
+    async def stats(self, container_id: str) -> CgroupStats:
+        """See ``RuntimeDriver.stats``."""
+        return msgspec.convert(await self._ask(container_id, "stats"), CgroupStats)
+
+    async def update(self, container_id: str, limits: CgroupLimits) -> None:
+        """See ``RuntimeDriver.update``."""
+        await self._ask(container_id, "update", limits=msgspec.to_builtins(limits))
+
+    async def delete(self, container_id: str) -> None:
+        """Remove the bundle and what else the container left; ends it first if it must. See ``RuntimeDriver``."""
+        link = self._index / container_id
+        directory = ""
+        container = self._containers.pop(container_id, None)
+        if container is not None:
+            directory = container.bundle
+            if not container.exit.done() and container.channel is not None and container.channel.open:
+                with contextlib.suppress(ProcessLookupError, ConnectionError, StartError):
+                    await container.channel.request("signal", signal=9)
+                await container.exit
+            if container.channel is not None:
+                container.channel.close()
+        elif link.is_symlink():
+            directory = os.readlink(link)
+            await self._settle(container_id, directory)
+        if directory:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        link.unlink(missing_ok=True)
+
+    async def recover(self) -> Mapping[str, Running | ExitRecord]:
+        """See ``RuntimeDriver.recover``."""
+        found: dict[str, Running | ExitRecord] = {}
+        for link in sorted(self._index.iterdir()):
+            if not os.path.isdir(link):  # noqa: ASYNC240 - one look at a directory
+                link.unlink()  # the bundle was removed, the link not yet: a crash in between
+                continue
+            container = self._containers.get(link.name) or await self._find(link.name)
+            if container.exit.done():
+                found[link.name] = container.exit.result()
+                continue
+            try:
+                state = await self._ask(link.name, "describe")
+            except (ProcessLookupError, ConnectionError):
+                found[link.name] = await container.exit
+                continue
+            for name in state["execs"]:
+                container.exec_future(name)
+            found[link.name] = Running(
+                pid=state["pid"], started_ns=state["started_ns"], warnings=tuple(state["warnings"])
+            )
+        return found
+
+    async def close(self) -> None:
+        """See ``RuntimeDriver.close``."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for container in self._containers.values():
+            if container.channel is not None:
+                container.channel.close()
+            container.started.cancel()
+            container.exit.cancel()
+            for future in container.execs.values():
+                future.cancel()
+        self._containers.clear()
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    # supervisors
+
+    def _prepare(self, container: _Container) -> None:
+        """Make the bundle ready for a start, clearing what an earlier run of the container left."""
+        directory = Path(container.bundle)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (bundle.EXIT, bundle.STATE, bundle.CONTROL):
+            (directory / name).unlink(missing_ok=True)
+        link = self._index / container.id
+        if not link.is_symlink() or os.readlink(link) != container.bundle:
+            link.unlink(missing_ok=True)
+            link.symlink_to(container.bundle)
+
+    def _abandon(self, container: _Container, pairs: Sequence[tuple[socket.socket, socket.socket]]) -> None:
+        """Leave nothing of a start that failed."""
+        for pair in pairs:
+            pair[0].close()
+        if container.channel is not None:
+            container.channel.close()
+        container.started.cancel()
+        container.exit.cancel()
+        if self._containers.get(container.id) is container:
+            del self._containers[container.id]
+        (self._index / container.id).unlink(missing_ok=True)
+
+    def _channel(self, container: _Container, connection: socket.socket) -> Channel:
+        return Channel(connection, on_event=container.on_event, on_close=lambda: self._lost(container))
+
+    def _lost(self, container: _Container) -> None:
+        """See why a supervisor closed its connection: it has ended, was killed, or dropped us for not reading."""
+        if container.exit.done():
+            return
+        task = asyncio.get_running_loop().create_task(self._after_loss(container))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _after_loss(self, container: _Container) -> None:
+        if not container.started.done():
+            container.started.set_result({"error": "the container's supervisor ended before the start was over"})
+        if self._reconnect(container):
+            return
+        await self._settle(container.id, container.bundle)
+        container.end(_exit_record(container.bundle))
+
+    def _reconnect(self, container: _Container) -> bool:
+        try:
+            connection = wire.connect(container.bundle, bundle.CONTROL)
+        except OSError:
+            return False
+        container.channel = self._channel(container, connection)
+        return True
+
+    async def _settle(self, container_id: str, directory: str) -> None:
+        """Make sure that nothing of a container whose supervisor is gone lives on."""
+        with contextlib.suppress(ConnectionError, EngineError, OSError):
+            await self._ask_zygote("fate", container=container_id)
+        await asyncio.to_thread(bundle.settle, directory)
+
+    async def _find(self, container_id: str) -> _Container:
+        """Find a container of an earlier engine by its link. Raises ProcessLookupError."""
+        try:
+            container = _Container(container_id, os.readlink(self._index / container_id))
+        except OSError:
+            raise ProcessLookupError(f"no such container: {container_id}") from None
+        self._containers[container_id] = container
+        if not self._reconnect(container):
+            await self._settle(container_id, container.bundle)
+            container.end(_exit_record(container.bundle))
+        return container
+
+    def _live(self, container_id: str) -> _Container:
+        container = self._containers.get(container_id)
+        if container is None or container.exit.done() or container.channel is None:
+            raise ProcessLookupError(f"container {container_id} is not running")
+        return container
+
+    async def _ask(self, container_id: str, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> Any:
+        if container_id not in self._containers:
+            await self._find(container_id)
+        channel = self._live(container_id).channel
+        assert channel is not None
+        try:
+            return await channel.request(operation, descriptors, **fields)
+        except ConnectionError:
+            raise ProcessLookupError(f"container {container_id} is not running") from None
+
+    # the zygote
+
+    async def _ask_zygote(self, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> Any:
+        """Ask the zygote; where it has gone away, start another and ask that."""
+        for attempt in (1, 2):
+            channel = await self._connect_zygote()
+            try:
+                return await channel.request(operation, descriptors, **fields)
+            except ConnectionError:
+                if attempt == 2:
+                    raise
+        raise AssertionError
+
+    async def _connect_zygote(self) -> Channel:
+        async with self._zygote_lock:
+            if self._zygote is not None and self._zygote.open:
+                return self._zygote
+            for _ in range(3):
+                try:
+                    connection = wire.connect(str(self._run_dir), zygote.SOCKET)
+                except OSError:
+                    await self._launch()
+                    continue
+                self._zygote = Channel(connection)
+                try:
+                    await self._zygote.request("hello")
+                except ConnectionError:  # it was just ending
+                    continue
+                return self._zygote
+            raise EngineError("the zygote cannot be reached")
+
+    async def _launch(self) -> None:
+        net = [str(self._net)] if self._net is not None else []
+        log = os.open(self._run_dir / "zygote.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._python,
+                "-I",
+                "-S",
+                str(_LAUNCH),
+                str(self._run_dir),
+                *net,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[self._net] if self._net is not None else [],
+            )
+            if await process.wait():
+                text = (self._run_dir / "zygote.log").read_text(errors="replace").strip().splitlines()
+                raise EngineError(f"the zygote did not start: {text[-1] if text else process.returncode}")
+        finally:
+            os.close(log)
+
+
+def _exit_record(directory: str) -> ExitRecord:
+    record = bundle.read_json(f"{directory}/{bundle.EXIT}")
+    if record is None:
+        raise EngineError(f"no exit record in {directory}")
+    return msgspec.convert(record, ExitRecord)
