@@ -53,7 +53,7 @@ _ROUTES: Mapping[Pair, tuple[tuple[Point, ...], Point, str]] = {
     ("paused", GONE): (((770, 152), (770, 278), (84, 278), (84, 242)), (650, 273), "middle"),
     ("dead", GONE): (((232, 316), (56, 316), (56, 242)), (160, 311), "middle"),
 }
-_STROKE, _TEXT, _LIT = "#8a8f98", "#7d838d", "#2563eb"
+_STROKE, _TEXT, _LIT = "#8a8f98", "#787e88", "#2563eb"
 _TAKEN = "#3b82f6"
 _LINE = 13
 

@@ -79,7 +79,7 @@ function mountLayers(model, root) {
   root.append(top.root, top.problem, stack, ...(model.get("note") ? [element("div", { class: "pydock-foot" }, model.get("note"))] : []));
 
   function layer(row, at) {
-    const notes = row.notes.map((note) => element("span", { class: "pydock-note" }, note));
+    const notes = row.notes.map((note) => element("span", { class: "pydock-note", title: note }, note));
     const share = row.size ? Math.max(0.5, (100 * row.size) / largest) : 0;
     const kept = row.size ? (100 * (row.size - row.wasted)) / row.size : 100;
     const bar = element("span", { class: "pydock-track" }, element("span", { class: "pydock-bar",
@@ -89,7 +89,7 @@ function mountLayers(model, root) {
       row.empty ? element("span", { class: "pydock-soft pydock-none" }, "no layer") : bar,
       element("span", { class: "pydock-size" }, row.empty ? "" : bytes(row.size)),
       element("code", {}, row.instruction),
-      element("span", { class: "pydock-notes" }, ...notes, row.place ? element("span", { class: "pydock-soft" }, row.place) : null),
+      element("span", { class: "pydock-notes" }, row.place ? element("span", { class: "pydock-soft" }, row.place) : null, ...notes),
     ];
     const kind = `pydock-layer${row.writable ? " pydock-writable" : ""}${row.empty ? " pydock-empty" : ""}`;
     if (row.empty || !row.files) return [element("div", { class: kind, "data-layer": at }, ...cells)];

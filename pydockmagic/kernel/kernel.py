@@ -1,0 +1,96 @@
+"""An IPython kernel whose cells are docker: all that a Python notebook can, with docker as its first language."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ipykernel.ipkernel import IPythonKernel
+
+from pydockmagic import __version__
+from pydockmagic.notebook import load
+
+from .cells import kind_of, translated
+
+__all__ = ["DockerKernel"]
+
+
+class DockerKernel(IPythonKernel):
+    """Runs docker commands and Dockerfiles; ``%%python`` cells are Python, magics are magics."""
+
+    implementation = "pydockmagic"
+    implementation_version = __version__
+    language_info: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # a plain attribute in the base class
+        "name": "dockerfile",
+        "version": __version__,
+        "mimetype": "text/x-dockerfile",
+        "codemirror_mode": "dockerfile",
+        "pygments_lexer": "docker",
+        "file_extension": ".dockerfile",
+    }
+    banner = (
+        f"pydockmagic {__version__}. A cell is docker commands, one a line (run --rm busybox date), or a Dockerfile "
+        "(its first line is FROM, ARG or a directive); %%python is Python."
+    )
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        shell: Any = self.shell
+        self._shell = shell
+        self._magics = load(shell)
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, Any] | None = None,
+        allow_stdin: bool = False,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Run a cell: its translation, while the history keeps what was typed."""
+        shell = self._shell
+        count = shell.execution_count
+        kept = store_history and not silent and bool(code.strip())
+        if kept:
+            shell.history_manager.store_inputs(count, code, code)
+        reply: dict[str, Any] = await super().do_execute(  # type: ignore[no-untyped-call]
+            translated(code), silent, False, user_expressions, allow_stdin, **options
+        )
+        if kept:
+            if shell.execution_count == count:
+                shell.execution_count += 1
+            shell.history_manager.store_output(count)
+            reply["execution_count"] = count
+        return reply
+
+    async def do_is_complete(self, code: str) -> dict[str, str]:
+        """Say whether a console should run what was typed: not while a line ends with a backslash."""
+        if kind_of(code) in ("python", "magic"):
+            reply: dict[str, str] = super().do_is_complete(translated(code))  # type: ignore[no-untyped-call]
+            return reply
+        if code.rstrip().endswith("\\") or (kind_of(code) == "dockerfile" and not code.endswith("\n\n")):
+            return {"status": "incomplete", "indent": ""}
+        return {"status": "complete"}
+
+    async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
+        """Complete a docker line as ``%docker`` does."""
+        if kind_of(code) not in ("commands", "empty"):
+            reply: dict[str, Any] = super().do_complete(code, cursor_pos)  # type: ignore[no-untyped-call]
+            return reply
+        from pydockmagic.commands import Context, complete  # noqa: PLC0415
+
+        start = code.rfind("\n", 0, cursor_pos) + 1
+        line = code[start:cursor_pos]
+        prefix = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("docker "):
+            prefix += len("docker ")
+        start += prefix
+        found = complete(line[prefix:], None, Context(connection=self._magics.session.connection))
+        begin = start + (found[0].start if found else cursor_pos - start)
+        return {
+            "status": "ok",
+            "matches": [place.text for place in found],
+            "cursor_start": begin,
+            "cursor_end": cursor_pos,
+            "metadata": {},
+        }
