@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import h11
 
-from ..errors import EngineError
-from .messages import Answer, Duplex, Hijack, Reply, Request, Stream, reply_json
+from pydockmagic.engine.errors import EngineError
+from .messages import Duplex, Hijack, Reply, Request, Stream, reply_json
 from .router import Route
 
 __all__ = ["Connection", "Handling", "WatchedReader"]
@@ -266,7 +266,7 @@ class Connection:
             await self._write(data + (self._h11.send(h11.EndOfMessage()) or b""))
 
 
-def _error_reply(error: EngineError) -> Answer:
+def _error_reply(error: EngineError) -> Reply:
     if error.status == 304:
         return Reply(status=304)
     return reply_json({"message": str(error)}, error.status)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..errors import InvalidParameter
-from ..events import Event
+from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.events import Event
 
 __all__ = ["EventFilter"]
 
@@ -19,7 +19,7 @@ class EventFilter:
     def __init__(self, filters: Mapping[str, Sequence[str]]) -> None:
         for name in filters:
             if name not in _KNOWN:
-                raise InvalidParameter(f"invalid filter '{name}'")
+                raise InvalidParameter(f"Invalid filter '{name}'")
         self._filters = {name: values for name, values in filters.items() if values}
 
     def matches(self, event: Event) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ..errors import EngineError, InvalidParameter
+from pydockmagic.engine.errors import EngineError, InvalidParameter
 
 __all__ = [
     "JSON",

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..errors import InvalidParameter
+from pydockmagic.engine.errors import InvalidParameter
 from .connection import Connection, WatchedReader
 from .messages import Request
 from .router import Route, Router, split_version

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..errors import InvalidParameter, Unavailable
-from ..events import Event, EventBus
+from pydockmagic.engine.errors import InvalidParameter, Unavailable
+from pydockmagic.engine.events import Event, EventBus
 from .events_filter import EventFilter
 from .facts import EngineFacts, info_document, version_document
 from .messages import JSON, Answer, Reply, Request, Stream, reply_json
 from .router import API_VERSION, MIN_API_VERSION, Route, version_text
-from .times import parse_timestamp, rfc3339
+from pydockmagic.engine.timestamps import parse_timestamp, rfc3339
 
 __all__ = ["Counters", "SystemRoutes"]
 
@@ -138,15 +138,12 @@ class SystemRoutes:
         self._listeners += 1
         try:
             async with self._events.subscribe() as queue:
-                past = self._events.past(since, until) if since is not None or until is not None else []
-                if since is None:
-                    past = []
-                for event in past:
+                for event in [] if since is None else self._events.past(since, until):
                     if chosen.matches(event):
                         yield _line(event)
-                while (event := await _next(queue, until)) is not None:
-                    if chosen.matches(event):
-                        yield _line(event)
+                while (new := await _next(queue, until)) is not None:
+                    if chosen.matches(new):
+                        yield _line(new)
         finally:
             self._listeners -= 1
 

@@ -24,6 +24,8 @@ class AttachRequest(msgspec.Struct, frozen=True, kw_only=True):
     stdin: bool = False
     stdout: bool = True
     stderr: bool = True
+    stdin_once: bool = True
+    """Whether the end of this client's half ends the process's stdin."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):

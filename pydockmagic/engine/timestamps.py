@@ -6,7 +6,7 @@ import re
 import time
 from datetime import UTC, datetime
 
-from ..errors import InvalidParameter
+from pydockmagic.engine.errors import InvalidParameter
 
 __all__ = ["ZERO_TIME", "parse_timestamp", "rfc3339"]
 

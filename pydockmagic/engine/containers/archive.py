@@ -1,0 +1,310 @@
+"""Files into and out of containers: ``docker cp``, ``docker export`` and ``docker diff``.
+
+Paths are looked up with the container's root as root, so no link leads out of it; a path below a mount is looked up in
+what is mounted there, as the container itself would see it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import posixpath
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydockmagic.engine.errors import EngineError, Forbidden, InvalidParameter, NotFound
+from pydockmagic.engine.storage.form import is_opaque, is_whiteout
+from pydockmagic.engine.timestamps import rfc3339
+from pydockmagic.oci.errors import OciError
+from pydockmagic.oci.layer import export_tree, extract, open_beneath, open_root, open_stream, resolve_in_root, tar_entry
+
+from .container import Container
+from .core import Core
+
+__all__ = ["Archive", "PathStat"]
+
+_MODIFIED, _ADDED, _DELETED = 0, 1, 2
+_PIECE = 1 << 18
+_GO_TYPES = {
+    stat.S_IFDIR: 1 << 31,
+    stat.S_IFLNK: 1 << 27,
+    stat.S_IFBLK: 1 << 26,
+    stat.S_IFIFO: 1 << 25,
+    stat.S_IFSOCK: 1 << 24,
+    stat.S_IFCHR: (1 << 26) | (1 << 21),
+}
+
+
+class PathStat(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the header ``X-Docker-Container-Path-Stat`` tells; ``mode`` in Go's numbers."""
+
+    name: str
+    size: int
+    mode: int
+    mtime: str
+    link_target: str
+
+    def header(self) -> str:
+        """Encode it for the header."""
+        return base64.b64encode(msgspec.json.encode(self)).decode()
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a container's path lies: a directory of the host, and the rest below it, free of links."""
+
+    root: str
+    inner: str
+    writable: bool
+    volume: bool
+
+
+class Archive:
+    """Reads and writes the files of containers."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # --- docker cp ------------------------------------------------------------------------------------------------
+
+    async def stat(self, container: Container, asked: str, path: str) -> PathStat:
+        """Describe one path."""
+
+        def work() -> PathStat:
+            root = self._core.storage.mount(container.id)
+            try:
+                place = self._place(container, root, path, follow=False)
+                return self._stat(place, asked, path)
+            finally:
+                self._core.storage.unmount(container.id)
+
+        return await asyncio.to_thread(work)
+
+    async def read(self, container: Container, asked: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+        """Give one path as a tar, and its description."""
+        if not path:
+            raise InvalidParameter("bad parameter: path cannot be empty")
+        core = self._core
+        root = await asyncio.to_thread(core.storage.mount, container.id)
+        try:
+            place = self._place(container, root, path, follow=False)
+            described = await asyncio.to_thread(self._stat, place, asked, path)
+        except BaseException:
+            await asyncio.to_thread(core.storage.unmount, container.id)
+            raise
+        core.publish(container, "archive-path")
+        base = posixpath.basename(path.rstrip("/")) if path.strip("/") else "/"
+
+        def chunks() -> Iterator[bytes]:
+            descriptor = open_root(place.root)
+            try:
+                yield from tar_entry(descriptor, place.inner, base or ".")
+            finally:
+                os.close(descriptor)
+
+        return described, self._from_thread(container, chunks())
+
+    async def _from_thread(self, container: Container, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """Give what a blocking iterator yields, and let go of the root afterwards."""
+        try:
+            while piece := await asyncio.to_thread(_gather, chunks):
+                yield piece
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                await asyncio.to_thread(close)
+            await asyncio.to_thread(self._core.storage.unmount, container.id)
+
+    async def write(
+        self, container: Container, asked: str, path: str, body: AsyncIterator[bytes], *, keep_types: bool = False
+    ) -> None:
+        """Unpack a tar into a directory of the container."""
+        core = self._core
+        root = await asyncio.to_thread(core.storage.mount, container.id)
+        try:
+            place = self._place(container, root, path, follow=True)
+            described = await asyncio.to_thread(self._stat, place, asked, path)
+            if not described.mode & _GO_TYPES[stat.S_IFDIR]:
+                raise InvalidParameter("extraction point is not a directory")
+            if not place.writable:
+                what = "mounted volume" if place.volume else "container rootfs"
+                raise Forbidden(f"{what} is marked read-only")
+            source = _Pulled(body)
+            try:
+                await asyncio.to_thread(self._unpack, place, source, keep_types)
+            except OciError as error:
+                raise InvalidParameter(str(error)) from None
+            except OSError as error:
+                raise EngineError(f"{error.strerror or error}: {error.filename or path}") from None
+        finally:
+            await asyncio.to_thread(core.storage.unmount, container.id)
+        core.publish(container, "extract-to-dir")
+
+    def _unpack(self, place: _Place, source: _Pulled, keep_types: bool) -> None:
+        extract(open_stream(source), place.root, at=place.inner, whiteouts="keep", keep_types=keep_types)
+
+    def _place(self, container: Container, root: Path, path: str, *, follow: bool) -> _Place:
+        record = container.record
+        descriptor = open_root(root)
+        try:
+            dotted = path.endswith(("/", "/."))
+            inner = resolve_in_root(descriptor, path, follow_last=follow or dotted)
+        finally:
+            os.close(descriptor)
+        best = None
+        for mount in record.mounts:
+            target = mount.destination.strip("/")
+            below = inner == target or inner.startswith(f"{target}/")
+            if mount.kind != "tmpfs" and below and (best is None or len(target) > len(best.destination.strip("/"))):
+                best = mount
+        if best is None:
+            return _Place(str(root), inner, not record.host_config.readonly_rootfs, volume=False)
+        source = str(self._core.volumes.path(best.name)) if best.kind == "volume" else best.source
+        rest = inner[len(best.destination.strip("/")) :].strip("/")
+        if os.path.isdir(source):  # noqa: PTH112 - source is text from the record
+            descriptor = open_root(source)
+            try:
+                rest = resolve_in_root(descriptor, rest, follow_last=follow)
+            finally:
+                os.close(descriptor)
+            return _Place(source, rest, best.writable, volume=True)
+        head, _, name = source.rpartition("/")
+        return _Place(head or "/", name, best.writable, volume=True)
+
+    def _stat(self, place: _Place, asked: str, path: str) -> PathStat:
+        descriptor = open_root(place.root)
+        try:
+            head, _, last = place.inner.rpartition("/")
+            parent = open_beneath(descriptor, head, os.O_PATH | os.O_DIRECTORY)
+            try:
+                status = os.stat(last or ".", dir_fd=parent, follow_symlinks=False)
+                target = os.readlink(last, dir_fd=parent) if stat.S_ISLNK(status.st_mode) else ""
+            finally:
+                os.close(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(f"Could not find the file {path} in container {asked}") from None
+        finally:
+            os.close(descriptor)
+        if target and not target.startswith("/"):
+            target = posixpath.join(posixpath.dirname(posixpath.join("/", path)), target)
+        return PathStat(
+            name=posixpath.basename(path.rstrip("/")) or "/",
+            size=status.st_size,
+            mode=_go_mode(status.st_mode),
+            mtime=rfc3339(status.st_mtime_ns),
+            link_target=posixpath.normpath(target) if target else "",
+        )
+
+    # --- docker export --------------------------------------------------------------------------------------------
+
+    async def export(self, container: Container) -> AsyncIterator[bytes]:
+        """Give the whole root as a tar; mounts are left out, as with Docker."""
+        root = await asyncio.to_thread(self._core.storage.mount, container.id)
+        self._core.publish(container, "export")
+        return self._from_thread(container, export_tree(root))
+
+    # --- docker diff ----------------------------------------------------------------------------------------------
+
+    async def changes(self, container: Container) -> list[dict[str, Any]]:
+        """List what the container has changed against its image, sorted by path."""
+        image = self._core.images.get(container.record.image_id)
+        lower = [str(path) for path in reversed(self._core.images.layer_dirs(image.chain_ids))]
+        return await asyncio.to_thread(self._changes, container.id, lower)
+
+    def _changes(self, container_id: str, lower: Sequence[str]) -> list[dict[str, Any]]:
+        upper = str(self._core.storage.changes(container_id))
+        rows = [{"Path": f"/{path}", "Kind": kind} for path, kind in _walk(upper, lower) if not _is_ours(path, kind)]
+        return sorted(rows, key=lambda row: str(row["Path"]).split("/"))
+
+
+_OURS = {"dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab", "proc", "sys", ".dockerenv"}
+
+
+def _is_ours(path: str, kind: int) -> bool:
+    """Tell whether a change is a mount point that the engine made, not the container's own doing."""
+    return kind == _ADDED and (path in _OURS or path.startswith("dev/"))
+
+
+def _walk(upper: str, lower: Sequence[str]) -> Iterator[tuple[str, int]]:
+    pending = [("", True)]
+    while pending:
+        base, below = pending.pop()
+        for entry in os.scandir(f"{upper}/{base}" if base else upper):
+            path = f"{base}/{entry.name}" if base else entry.name
+            status = entry.stat(follow_symlinks=False)
+            there = below and _exists(lower, path)
+            if is_whiteout(entry.path, status):
+                if there:
+                    yield path, _DELETED
+                continue
+            yield path, _MODIFIED if there else _ADDED
+            if stat.S_ISDIR(status.st_mode):
+                pending.append((path, there and not is_opaque(entry.path)))
+
+
+def _exists(lower: Sequence[str], path: str) -> bool:
+    """Tell whether a path is seen in a stack of layers, topmost first."""
+    parts = path.split("/")
+    for layer in lower:
+        for depth in range(1, len(parts) + 1):
+            here = "/".join((layer, *parts[:depth]))
+            try:
+                status = os.lstat(here)
+            except OSError:
+                break
+            if is_whiteout(here, status):
+                return False
+            if depth == len(parts):
+                return True
+            if not stat.S_ISDIR(status.st_mode) or is_opaque(here):
+                return os.path.lexists("/".join((layer, *parts)))
+    return False
+
+
+def _go_mode(mode: int) -> int:
+    """Turn Unix mode bits into Go's ``os.FileMode``."""
+    result = mode & 0o777 | _GO_TYPES.get(stat.S_IFMT(mode), 0)
+    if mode & stat.S_ISUID:
+        result |= 1 << 23
+    if mode & stat.S_ISGID:
+        result |= 1 << 22
+    if mode & stat.S_ISVTX:
+        result |= 1 << 20
+    return result
+
+
+def _gather(chunks: Iterator[bytes]) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        pieces.append(chunk)
+        size += len(chunk)
+        if size >= _PIECE:
+            break
+    return b"".join(pieces)
+
+
+class _Pulled:
+    """An upload, read from a thread."""
+
+    def __init__(self, body: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self._loop = asyncio.get_running_loop()
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most ``size`` bytes; blocks."""
+        while not self._rest:
+            chunk = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+            if chunk is None:
+                return b""
+            self._rest = chunk
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    async def _next(self) -> bytes | None:
+        return await anext(self._body, None)

@@ -1,0 +1,107 @@
+"""What the parts of the container service share: the stores, the drivers, and how an event is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydockmagic.engine.events import EventBus
+from pydockmagic.engine.runtime.driver import RuntimeDriver
+from pydockmagic.engine.state import State
+from pydockmagic.engine.storage.driver import StorageDriver
+
+from .container import Container
+from .ports import Images, Networks
+from .specs import Files
+from .store import ContainerStore
+from .volumes import Volumes
+
+__all__ = ["Core", "Surroundings"]
+
+_log = logging.getLogger(__name__)
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the container service is told of the machine."""
+
+    data_root: Path
+    run_dir: Path
+    cgroup_version: str = "2"
+    runtime_name: str = "pydock"
+    rootless: bool = False
+    shared_root: bool = False
+    """Whether the API's clients and the engine see the same pids (false in a pid namespace of its own)."""
+
+
+class Core:
+    """The shared ground of the container service."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        *,
+        state: State,
+        events: EventBus,
+        images: Images,
+        runtime: RuntimeDriver,
+        storage: StorageDriver,
+        networks: Networks,
+    ) -> None:
+        self.surroundings = surroundings
+        self.events = events
+        self.images = images
+        self.runtime = runtime
+        self.storage = storage
+        self.networks = networks
+        self.store = ContainerStore(state)
+        self.volumes = Volumes(surroundings.data_root / "volumes", state, events)
+        self.volumes.users = self._volume_users
+        self._files_root = surroundings.data_root / "containers"
+        self._files_root.mkdir(mode=0o700, exist_ok=True)
+        self._bundles = surroundings.run_dir / "c"
+        self._bundles.mkdir(mode=0o700, exist_ok=True)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def files(self, container_id: str) -> Files:
+        """Name a container's own files."""
+        return Files.of(self._files_root, container_id)
+
+    def bundle(self, container_id: str) -> Path:
+        """Name the private directory in which its supervisor lives."""
+        return self._bundles / container_id
+
+    def publish(self, container: Container, action: str, **attributes: str) -> None:
+        """Tell an event with Docker's attributes: the labels, the image, the name, and what the action adds."""
+        record = container.record
+        if record.hidden and action == "commit":
+            return
+        every = {**record.config.labels, "image": record.image_ref, "name": record.name, **attributes}
+        self.events.publish("container", action, record.id, dict(sorted(every.items())))
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run work in the background; a failure is logged, and the engine's end waits for it or breaks it off."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("%s failed", task.get_name(), exc_info=error)
+
+    async def close(self) -> None:
+        """Break off everything in the background."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+
+    def _volume_users(self, name: str) -> list[str]:
+        return [c.id for c in self.store if any(m.kind == "volume" and m.name == name for m in c.record.mounts)]

@@ -1,0 +1,165 @@
+"""Making a container: checking what was asked, merging the image in, its writable layer, its volumes, its record."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.oci.layer import open_root, resolve_in_root
+
+from . import merging, mounts, validation
+from .config import ContainerConfig, CreateRequest, EndpointSettings
+from .container import Container
+from .core import Core
+from .names import random_name
+from .records import ContainerRecord, MountPoint
+from .specs import limits, parse_security, parse_size
+
+__all__ = ["Created", "Creator"]
+
+_CONFIG_FIELDS = ContainerConfig.__struct_fields__
+_HEX = frozenset("0123456789")
+
+
+class Created(msgspec.Struct, frozen=True, rename={"id": "Id", "warnings": "Warnings"}):
+    """The answer to ``POST /containers/create``."""
+
+    id: str
+    warnings: Sequence[str]
+
+
+def new_id() -> str:
+    """Make an id whose short form is no number, so that a hostname made of it is none (as Docker does)."""
+    while True:
+        candidate = secrets.token_hex(32)
+        if not set(candidate[:12]) <= _HEX:
+            return candidate
+
+
+class Creator:
+    """Makes containers."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, request: CreateRequest, name: str | None = None, *, hidden: bool = False) -> Created:
+        """Make a container and give its id. ``hidden`` marks a build step's, which does not outlive the engine."""
+        core = self._core
+        config = ContainerConfig(**{field: getattr(request, field) for field in _CONFIG_FIELDS})
+        host = request.host_config
+        if name:
+            name = validation.check_name(name)
+        image = core.images.get(config.image)
+        document = core.images.config(image.id)
+        merging.merge_image(config, document.get("config") or {})
+        validation.check_config(config)
+        warnings = validation.check_host_config(host, config, core.surroundings.runtime_name)
+        parse_security(host.security_opt)
+        parse_size(host.log_config.config.get("max-size", "0"))
+        merging.fill_host_config(
+            host, cgroup_version=core.surroundings.cgroup_version, runtime=core.surroundings.runtime_name
+        )
+        limits(host)
+        command = merging.command_line(config)
+        if not command:
+            raise InvalidParameter("No command specified")
+        self._check_joins(host.network_mode, host.pid_mode, host.ipc_mode)
+        identity = new_id()
+        if not config.hostname and not _shares_name(host.network_mode, host.uts_mode):
+            config.hostname = identity[:12]
+        record = ContainerRecord(
+            id=identity,
+            name=name or random_name(core.store.name_taken),
+            created_ns=time.time_ns(),
+            path=command[0],
+            args=command[1:],
+            image_id=image.id,
+            image_ref=config.image,
+            config=config,
+            host_config=host,
+            mounts=mounts.collect(config, host, self._mounts_of),
+            endpoints=_endpoints(request, host.network_mode),
+            hidden=hidden,
+        )
+        record.networks = {network: _blank_endpoint(asked) for network, asked in record.endpoints.items()}
+        core.store.reserve(record.name, record.id)
+        try:
+            await self._make(record, image.chain_ids)
+        except BaseException:
+            core.store.release(record.name, record.id)
+            await asyncio.to_thread(core.storage.remove, record.id)
+            raise
+        return Created(record.id, warnings)
+
+    async def _make(self, record: ContainerRecord, chain_ids: Sequence[str]) -> None:
+        core = self._core
+        layers = list(reversed(core.images.layer_dirs(chain_ids)))
+        for mount in record.mounts:
+            if mount.kind == "volume":
+                await core.volumes.create(mount.name, anonymous=mount.anonymous)
+        fill = [m for m in record.mounts if m.kind == "volume" and m.copy_up]
+
+        def on_disk() -> None:
+            core.files(record.id).directory.mkdir(mode=0o710, exist_ok=True)
+            core.storage.create(record.id, layers)
+            if fill:
+                root = core.storage.mount(record.id)
+                try:
+                    for mount in fill:
+                        core.volumes.fill(mount.name, _inside(root, mount.destination))
+                finally:
+                    core.storage.unmount(record.id)
+
+        await asyncio.to_thread(on_disk)
+        container = Container(record)
+        container.remember("create", container.lifecycle)
+        await core.store.add(container)
+        core.publish(container, "create")
+
+    def _mounts_of(self, name: str) -> Sequence[MountPoint]:
+        return [mount for mount in self._core.store.get(name).record.mounts if mount.kind != "tmpfs"]
+
+    def _check_joins(self, *modes: str) -> None:
+        for mode in modes:
+            if mode.startswith("container:"):
+                self._core.store.get(mode.partition(":")[2])
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Give the host's path of a directory of the container, links resolved as the container sees them."""
+    descriptor = open_root(root)
+    try:
+        return root / resolve_in_root(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _shares_name(network_mode: str, uts_mode: str) -> bool:
+    return network_mode == "host" or network_mode.startswith("container:") or uts_mode == "host"
+
+
+def _endpoints(request: CreateRequest, network_mode: str) -> dict[str, EndpointSettings]:
+    """Give what was asked of each network; the mode's network is always among them."""
+    if network_mode.startswith("container:"):
+        return {}
+    asked = {
+        "bridge" if name == "default" else name: settings or EndpointSettings()
+        for name, settings in request.networking_config.endpoints_config.items()
+    }
+    if request.mac_address is not UNSET and request.mac_address and network_mode in asked:
+        asked[network_mode].mac_address = asked[network_mode].mac_address or str(request.mac_address)
+    return {network_mode: asked.pop(network_mode, None) or EndpointSettings(), **asked}
+
+
+def _blank_endpoint(asked: EndpointSettings) -> dict[str, Any]:
+    shown: Mapping[str, Any] = msgspec.to_builtins(asked)
+    return dict(shown)

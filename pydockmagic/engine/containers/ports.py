@@ -1,0 +1,148 @@
+"""What the container service needs of others, as narrow interfaces; ``daemon.py`` hands them in."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from pydockmagic.engine.images.records import ImageRecord, LayerRecord
+from pydockmagic.engine.runtime.spec import PortForward
+
+__all__ = ["Images", "JoinRequest", "NetworkRequest", "NetworkSandbox", "Networks"]
+
+
+class Images(Protocol):
+    """The image service, as far as containers need it."""
+
+    def find(self, name: str) -> ImageRecord | None:
+        """Find a local image."""
+        ...
+
+    def get(self, name: str) -> ImageRecord:
+        """Find a local image, or raise ``NoSuchImage``."""
+        ...
+
+    def config(self, image_id: str) -> Mapping[str, Any]:
+        """Give the image's config document."""
+        ...
+
+    def names(self, image_id: str) -> Sequence[str]:
+        """Give the references of an image, familiar form."""
+        ...
+
+    def layer_dirs(self, chain_ids: Sequence[str]) -> list[Path]:
+        """Give the directories of layers, in the order given."""
+        ...
+
+    async def add_layer(self, directory: Path, parent: str | None, *, clamp_ns: int | None = None) -> LayerRecord:
+        """Take a directory in overlayfs form over as a layer."""
+        ...
+
+
+class NetworkRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the container wants of the networks: which, which ports, which names. Settings in the API's JSON form."""
+
+    container_id: str
+    name: str
+    hostname: str
+    domainname: str = ""
+    mode: str = "bridge"
+    """Docker's NetworkMode: ``bridge``, ``none``, ``host``, ``container:ID`` or a network's name or id."""
+    endpoints: Mapping[str, Mapping[str, Any] | None] = msgspec.field(default_factory=dict)
+    mac_address: str = ""
+    exposed: tuple[str, ...] = ()
+    port_bindings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    publish_all: bool = False
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    container_pid: int = 0
+    """The process whose namespace is joined (``container:ID``)."""
+
+
+class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A container that is to join one more network; ``pid`` is 0 when it is not running."""
+
+    container_id: str
+    name: str
+    mode: str
+    pid: int = 0
+    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class NetworkSandbox(Protocol):
+    """What the container got. Descriptor and sockets are the receiver's to close."""
+
+    @property
+    def net(self) -> str:
+        """Give the value for ``spec.Namespaces.net``."""
+        ...
+
+    @property
+    def net_fd(self) -> int | None:
+        """Give the network namespace, with ``given``."""
+        ...
+
+    @property
+    def listeners(self) -> Sequence[socket.socket]:
+        """Give the sockets of the published ports."""
+        ...
+
+    @property
+    def forwards(self) -> Sequence[PortForward]:
+        """Say where each leads."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, Mapping[str, Any]]:
+        """Give ``NetworkSettings.Networks``."""
+        ...
+
+    @property
+    def ports(self) -> Mapping[str, list[dict[str, str]] | None]:
+        """Give ``NetworkSettings.Ports``."""
+        ...
+
+    @property
+    def hosts(self) -> str:
+        """Give the text of /etc/hosts; empty with ``container:``, where the other's files are shared."""
+        ...
+
+    @property
+    def resolv_conf(self) -> str:
+        """Give the text of /etc/resolv.conf."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Say what could not be had."""
+        ...
+
+
+class Networks(Protocol):
+    """The network service, as far as containers need it."""
+
+    async def attach(self, request: NetworkRequest) -> NetworkSandbox:
+        """Make the endpoints of a container that is about to start."""
+        ...
+
+    async def release(self, container_id: str) -> None:
+        """Take them away again; unknown ids are no error."""
+        ...
+
+    async def connect(self, reference: str, request: JoinRequest) -> dict[str, Any]:
+        """Join one more network; give its EndpointSettings (empty when the container does not run)."""
+        ...
+
+    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> None:
+        """Leave a network."""
+        ...
+
+    def inspect(self, reference: str) -> Mapping[str, Any]:
+        """Give a network's JSON object, or raise ``NoSuchNetwork``."""
+        ...

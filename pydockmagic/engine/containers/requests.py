@@ -1,0 +1,57 @@
+"""From a client's JSON to typed requests: null means "not given", a wrong type is a 400 that names the place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from pydockmagic.engine.errors import InvalidParameter
+
+from .config import CreateRequest
+
+__all__ = ["decode_create", "without_nulls"]
+
+_KEYED = frozenset(
+    {
+        "ExposedPorts",
+        "Volumes",
+        "PortBindings",
+        "EndpointsConfig",
+        "Labels",
+        "Tmpfs",
+        "Sysctls",
+        "Options",
+        "DriverOpts",
+    }
+)
+"""Objects whose keys are the client's own: a null there says something."""
+
+T = TypeVar("T")
+
+
+def without_nulls(value: Any, *, keep: bool = False) -> Any:
+    """Leave out null members, as Go's decoder treats them, but not in maps with keys of the client's choice."""
+    if isinstance(value, dict):
+        return {
+            key: without_nulls(inner, keep=key in _KEYED) for key, inner in value.items() if keep or inner is not None
+        }
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def decode(body: Mapping[str, Any], type_: type[T]) -> T:
+    """Convert a decoded JSON object; raise ``InvalidParameter`` with the place of what is wrong."""
+    try:
+        return msgspec.convert(without_nulls(body), type_)
+    except msgspec.ValidationError as error:
+        raise InvalidParameter(f"invalid JSON: {error}") from None
+
+
+def decode_create(body: Mapping[str, Any]) -> CreateRequest:
+    """Read the body of ``POST /containers/create``."""
+    if not any(key not in ("HostConfig", "NetworkingConfig") for key in body):
+        raise InvalidParameter("Config cannot be empty in order to create a container")
+    return decode(body, CreateRequest)

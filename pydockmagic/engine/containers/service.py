@@ -1,0 +1,311 @@
+"""The container service: one face for the API and for the engine's other services.
+
+Each method is one thing that can be asked of containers; the work is done by the parts beside this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydockmagic.engine.errors import Conflict, EngineError
+from pydockmagic.engine.images.records import LayerRecord
+from pydockmagic.engine.runtime.driver import AttachRequest, Running
+from pydockmagic.engine.runtime.spec import ExitRecord
+
+from . import lifecycle
+from .archive import Archive
+from .config import CreateRequest, EndpointSettings, UpdateRequest
+from .container import Container, WaitCondition, WaitResult
+from .control import Control
+from .core import Core
+from .creation import Created, Creator
+from .describing import Describer
+from .execs import Execs
+from .health import HealthMonitor
+from .lifecycle import Lifecycle
+from .listing import Lister
+from .lives import Lives
+from .logs import Logs
+from .ports import JoinRequest
+from .requests import decode_create
+from .stats import stats
+from .streams import Attacher
+from .top import top
+from .volumes import Volumes
+
+__all__ = ["ContainerService"]
+
+_log = logging.getLogger(__name__)
+
+_LOST = 137
+
+
+class ContainerService:
+    """Everything about containers."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._lives = Lives(core, HealthMonitor(core))
+        self._creator = Creator(core)
+        self.control = Control(core, self._lives)
+        self.describer = Describer(core)
+        self.lister = Lister(core, self.describer)
+        self.logs = Logs(core)
+        self.attacher = Attacher(core)
+        self.execs = Execs(core)
+        self.archive = Archive(core)
+        self._remover: asyncio.Task[None] | None = None
+
+    @property
+    def volumes(self) -> Volumes:
+        """Give the volumes."""
+        return self.core.volumes
+
+    def get(self, asked: str) -> Container:
+        """Find a container, or raise ``NoSuchContainer``."""
+        return self.core.store.get(asked)
+
+    # --- from and to an earlier and a later engine ----------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take up the containers of an earlier engine: what runs goes on, what ended gets its end noted."""
+        core = self.core
+        containers = core.store.load()
+        found = await core.runtime.recover()
+        keys = set(await asyncio.to_thread(core.storage.keys))
+        for container in containers:
+            await self._take_up(container, found.get(container.id), has_layer=container.id in keys)
+        known = {container.id for container in core.store}
+        for identity, what in found.items():
+            if identity not in known:
+                await self._end_stranger(identity, what)
+        for key in keys - known:
+            await asyncio.to_thread(core.storage.remove, key)
+        for stray in await asyncio.to_thread(lambda: [p for p in core.files("x").directory.parent.iterdir()]):
+            if stray.name not in known:
+                await asyncio.to_thread(_remove_tree, stray)
+        self._remover = core.spawn(self.control.remove_finished(), "removing finished containers")
+        for container in list(core.store):
+            self._start_by_policy(container)
+
+    async def _take_up(self, container: Container, found: Running | ExitRecord | None, *, has_layer: bool) -> None:
+        core, record = self.core, container.record
+        if record.hidden or record.state.dead or not has_layer:
+            # a build step's, or one whose removal was interrupted: it does not come back
+            if isinstance(found, Running):
+                await self._end_stranger(container.id, found)
+            await asyncio.to_thread(core.storage.remove, record.id)
+            await core.store.drop(container)
+            return
+        if isinstance(found, Running):
+            before = container.lifecycle
+            record.state.running, record.state.restarting = True, False
+            record.state.started_ns = found.started_ns or record.state.started_ns
+            if before is not container.lifecycle:
+                container.remember("start", before)
+            self._lives.watch(container, found)
+            await core.store.save(container)
+        elif isinstance(found, ExitRecord) and record.state.pid:
+            await self._lives.finish(container, found)
+        elif record.state.pid or record.state.running:
+            await self._lives.finish(
+                container, ExitRecord(code=_LOST, started_ns=record.state.started_ns, finished_ns=_now())
+            ) if not record.state.restarting else self._resume_restart(container)
+        elif found is not None:
+            await core.runtime.delete(container.id)
+
+    def _resume_restart(self, container: Container) -> None:
+        container.record.state.running = container.record.state.restarting = False
+
+    async def _end_stranger(self, identity: str, what: Running | ExitRecord) -> None:
+        """End a process whose container is not on record: it was half made when the engine died."""
+        runtime = self.core.runtime
+        with contextlib.suppress(ProcessLookupError, EngineError):
+            if isinstance(what, Running):
+                await runtime.signal(identity, 9)
+                await runtime.wait(identity)
+        await runtime.delete(identity)
+
+    def _start_by_policy(self, container: Container) -> None:
+        record = container.record
+        policy = record.host_config.restart_policy.name
+        wanted = policy == "always" or (policy == "unless-stopped" and not record.manually_stopped)
+        if wanted and container.lifecycle is Lifecycle.EXITED:
+            self.core.spawn(self._start_quietly(container), f"starting {record.name} by its restart policy")
+
+    async def _start_quietly(self, container: Container) -> None:
+        try:
+            await self._lives.start(container)
+        except EngineError as error:
+            _log.warning("container %s did not start: %s", container.record.name, error)
+
+    async def close(self, *, stop: bool = False) -> None:
+        """Let go of the containers; with ``stop`` they are stopped first, else they run on."""
+        if stop:
+            await self.control.stop_all()
+        await self.core.close()
+
+    # --- for the engine's other services --------------------------------------------------------------------------
+
+    async def create(self, body: Mapping[str, Any], name: str | None = None) -> str:
+        """Make a build step's container from an API body; it does not outlive the engine."""
+        request = decode_create(body)
+        return (await self._creator.create(request, name, hidden=True)).id
+
+    async def create_from(self, request: CreateRequest, name: str | None = None) -> Created:
+        """Make a container for a client."""
+        return await self._creator.create(request, name)
+
+    async def attach(self, asked: str, request: AttachRequest) -> socket.socket:
+        """Give a connected socket of a container's streams, also before its start."""
+        return await self.attacher.attach(asked, request)
+
+    async def start(self, asked: str) -> None:
+        """Start a container."""
+        await self.control.start(asked)
+
+    async def wait(self, asked: str) -> int:
+        """Wait until a container does not run; give its exit code."""
+        return (await self.control.wait(asked, WaitCondition.NOT_RUNNING)).code
+
+    async def wait_for(self, asked: str, condition: WaitCondition) -> WaitResult:
+        """Wait for a condition."""
+        return await self.control.wait(asked, condition)
+
+    async def remove(self, asked: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container."""
+        await self.control.remove(asked, force=force, volumes=volumes)
+
+    async def commit_layer(self, asked: str, clamp_ns: int) -> LayerRecord:
+        """Make a stopped container's writable layer a layer of the store; the container loses it."""
+        container = self.get(asked)
+        core = self.core
+        async with container.lock:
+            if container.record.state.pid:
+                raise Conflict(f"container {container.id} is running: its layer cannot be taken")
+            image = core.images.get(container.record.image_id)
+            parent = image.chain_ids[-1] if image.chain_ids else None
+            target = core.surroundings.data_root / "tmp" / f"commit-{container.id}"
+
+            def adopt() -> None:
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                core.storage.adopt(container.id, target)
+
+            await asyncio.to_thread(adopt)
+            try:
+                return await core.images.add_layer(target, parent, clamp_ns=clamp_ns)
+            finally:
+                await asyncio.to_thread(_remove_tree, target)
+
+    # --- for the API --------------------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """Count containers by running, paused and stopped."""
+        result = {"running": 0, "paused": 0, "stopped": 0}
+        for container in self.core.store:
+            if container.record.state.paused:
+                result["paused"] += 1
+            elif container.record.state.running:
+                result["running"] += 1
+            else:
+                result["stopped"] += 1
+        return result
+
+    async def inspect(self, asked: str, *, size: bool = False) -> dict[str, Any]:
+        """Give the document of ``docker inspect``."""
+        container = self.get(asked)
+        if size:
+            return await asyncio.to_thread(self.describer.inspect, container, size=True)
+        return self.describer.inspect(container)
+
+    async def update(self, asked: str, request: UpdateRequest) -> list[str]:
+        """Change limits; give warnings."""
+        return await self.control.update(asked, request)
+
+    async def top(self, asked: str, arguments: str) -> dict[str, Any]:
+        """List the processes of a container."""
+        return await top(self.core, asked, arguments)
+
+    def stats(self, asked: str, *, stream: bool, one_shot: bool) -> AsyncIterator[bytes]:
+        """Give the counters of a container."""
+        return stats(self.core, self.get(asked), stream=stream, one_shot=one_shot)
+
+    def states(self, asked: str) -> dict[str, Any]:
+        """Give a container's state and history (``GET /pydock/containers/{id}/states``)."""
+        container = self.get(asked)
+        return {
+            "Id": container.id,
+            "Name": container.record.name,
+            "State": container.lifecycle.value,
+            "History": msgspec.to_builtins(container.record.history),
+        }
+
+    def lifecycle_table(self) -> list[dict[str, str]]:
+        """Give the legal moves (``GET /pydock/lifecycle``)."""
+        return lifecycle.rows()
+
+    async def connect(self, network: str, asked: str, settings: EndpointSettings | None) -> None:
+        """Join a container to a network, now or at its next start."""
+        container = self.get(asked)
+        record = container.record
+        async with container.lock:
+            wanted = settings or EndpointSettings()
+            name = str(self.core.networks.inspect(network)["Name"])
+            endpoint = await self.core.networks.connect(
+                network,
+                JoinRequest(
+                    container_id=record.id,
+                    name=record.name,
+                    mode=record.host_config.network_mode,
+                    pid=record.state.pid,
+                    settings=msgspec.to_builtins(wanted),
+                ),
+            )
+            record.endpoints[name] = wanted
+            record.networks[name] = dict(endpoint or msgspec.to_builtins(wanted))
+            await self.core.store.save(container)
+
+    async def disconnect(self, network: str, asked: str, *, force: bool = False) -> None:
+        """Take a container off a network."""
+        container = self.core.store.find(asked)
+        if container is None and not force:
+            container = self.get(asked)
+        if container is None:
+            await self.core.networks.disconnect(network, asked)
+            return
+        record = container.record
+        async with container.lock:
+            name = str(self.core.networks.inspect(network)["Name"])
+            if record.state.pid:
+                await self.core.networks.disconnect(
+                    network, record.id, mode=record.host_config.network_mode, pid=record.state.pid
+                )
+            elif name not in record.endpoints and name not in record.networks:
+                raise EngineError(f"container {record.id} is not connected to network {name}")
+            record.endpoints.pop(name, None)
+            record.networks.pop(name, None)
+            await self.core.store.save(container)
+
+    def users_of_image(self, image_id: str) -> Sequence[Container]:
+        """Give the containers made from an image."""
+        return [container for container in self.core.store if container.record.image_id == image_id]
+
+
+def _now() -> int:
+    import time  # noqa: PLC0415
+
+    return time.time_ns()
+
+
+def _remove_tree(path: Path) -> None:
+    import shutil  # noqa: PLC0415
+
+    shutil.rmtree(path, ignore_errors=True)

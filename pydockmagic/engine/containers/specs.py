@@ -1,0 +1,301 @@
+"""From a container's record to what the runtime driver is told (``runtime.spec.ContainerSpec``)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pydockmagic.engine.errors import EngineError, InvalidParameter
+from pydockmagic.engine.runtime.spec import (
+    CgroupLimits,
+    ContainerSpec,
+    Device,
+    LogTarget,
+    Mount,
+    Namespaces,
+    PortForward,
+    ProcessSpec,
+    Rlimit,
+    Root,
+)
+
+from .config import ContainerConfig, HostConfig, ThrottleDevice
+from .merging import DEFAULT_CAPABILITIES, environment
+from .records import ContainerRecord, MountPoint
+from .validation import ALL_CAPABILITIES
+
+__all__ = ["Files", "build", "capabilities", "exec_process", "limits", "parse_security"]
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
+
+
+class Files(msgspec.Struct, frozen=True):
+    """A container's own files on the host."""
+
+    directory: Path
+    log: Path
+    hostname: Path
+    hosts: Path
+    resolv_conf: Path
+
+    @classmethod
+    def of(cls, root: Path, container_id: str) -> Files:
+        """Name the files of a container below ``root`` (``containers`` in the data root)."""
+        home = root / container_id
+        return cls(home, home / f"{container_id}-json.log", home / "hostname", home / "hosts", home / "resolv.conf")
+
+
+class Security(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``--security-opt`` asked for."""
+
+    seccomp: str = "default"
+    no_new_privileges: bool = False
+
+
+def parse_security(options: Sequence[str] | None) -> Security:
+    """Read ``--security-opt``; raise ``InvalidParameter`` for unknown ones."""
+    seccomp, locked = "default", False
+    for option in options or ():
+        name, separator, value = option.partition("=")
+        if not separator:
+            name, separator, value = option.partition(":")
+        if name == "no-new-privileges":
+            if value not in ("", "true", "false"):
+                raise InvalidParameter(f'invalid --security-opt: "{option}"')
+            locked = value != "false"
+        elif name == "seccomp" and value:
+            seccomp = {"builtin": "default"}.get(value, value)
+        elif name not in ("apparmor", "label", "systempaths", "writable-cgroups") or not value:
+            raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
+    return Security(seccomp=seccomp, no_new_privileges=locked)
+
+
+def capabilities(host: HostConfig) -> frozenset[str]:
+    """Give the capabilities of a container: everything for a privileged one, else 14, plus and minus."""
+    everything = frozenset(ALL_CAPABILITIES)
+    if host.privileged:
+        return everything
+    added, dropped = set(host.cap_add or ()), set(host.cap_drop or ())
+    result = set(everything if "ALL" in added else () if "ALL" in dropped else DEFAULT_CAPABILITIES)
+    result |= added - {"ALL"}
+    return frozenset(result - dropped)
+
+
+def limits(host: HostConfig) -> CgroupLimits:
+    """Give the limits in the runtime's terms."""
+
+    def rates(devices: list[ThrottleDevice] | None) -> tuple[tuple[str, int], ...]:
+        return tuple((device.path, device.rate) for device in devices or ())
+
+    return CgroupLimits(
+        memory=host.memory,
+        memory_swap=host.memory_swap,
+        memory_reservation=host.memory_reservation,
+        nano_cpus=host.nano_cpus,
+        cpu_shares=host.cpu_shares,
+        cpu_period=host.cpu_period,
+        cpu_quota=host.cpu_quota,
+        cpuset_cpus=host.cpuset_cpus,
+        cpuset_mems=host.cpuset_mems,
+        pids=max(host.pids_limit or 0, 0),
+        blkio_weight=host.blkio_weight,
+        oom_kill_disable=bool(host.oom_kill_disable),
+        device_read_bps=rates(host.blkio_device_read_bps),
+        device_write_bps=rates(host.blkio_device_write_bps),
+        device_read_iops=rates(host.blkio_device_read_iops),
+        device_write_iops=rates(host.blkio_device_write_iops),
+        device_rules=tuple(host.device_cgroup_rules or ()) + (("a *:* rwm",) if host.privileged else ()),
+    )
+
+
+def build(
+    record: ContainerRecord,
+    root: Root,
+    files: Files,
+    bundle: Path,
+    *,
+    net: str,
+    forwards: Sequence[PortForward],
+    namespace_of: Callable[[str, str], str],
+    hostname: str,
+    volume_path: Callable[[str], Path],
+    console_size: tuple[int, int] = (0, 0),
+) -> ContainerSpec:
+    """Put the whole specification together. ``namespace_of(container, kind)`` gives the path of another's namespace."""
+    config, host = record.config, record.host_config
+    security = parse_security(host.security_opt)
+
+    def joined(mode: str, kind: str, default: str = "private") -> str:
+        if mode.startswith("container:"):
+            return namespace_of(mode.partition(":")[2], kind)
+        return "host" if mode == "host" else default
+
+    process = ProcessSpec(
+        args=(record.path, *record.args),
+        env=tuple(environment(config, hostname)),
+        cwd=config.working_dir or "/",
+        user=config.user,
+        groups=tuple(host.group_add or ()),
+        tty=config.tty,
+        open_stdin=config.open_stdin,
+        console_size=console_size,
+        capabilities=capabilities(host),
+        no_new_privileges=security.no_new_privileges,
+        seccomp="unconfined" if host.privileged else security.seccomp,
+        rlimits=tuple(Rlimit(limit.name, limit.soft, limit.hard) for limit in host.ulimits or ()),
+        oom_score_adj=host.oom_score_adj,
+    )
+    return ContainerSpec(
+        id=record.id,
+        bundle=str(bundle),
+        hostname=hostname if host.uts_mode != "host" else "",
+        domainname=config.domainname,
+        root=root,
+        process=process,
+        mounts=tuple(_mounts(record, files, volume_path)),
+        namespaces=Namespaces(
+            net=joined(host.network_mode, "net", net),
+            pid=joined(host.pid_mode, "pid"),
+            ipc=joined(host.ipc_mode, "ipc"),
+            uts="host" if host.uts_mode == "host" else "private",
+            cgroup="host" if host.cgroupns_mode == "host" else "private",
+        ),
+        cgroup_parent=host.cgroup_parent or "/docker",
+        limits=limits(host),
+        devices=tuple(_devices(host)),
+        masked_paths=tuple(host.masked_paths or ()),
+        readonly_paths=tuple(host.readonly_paths or ()),
+        sysctls=tuple((host.sysctls or {}).items()),
+        shm_size=host.shm_size,
+        privileged=host.privileged,
+        init=host.init is True,
+        log=_log(record, files),
+        ports=tuple(forwards),
+    )
+
+
+def _mounts(record: ContainerRecord, files: Files, volume_path: Callable[[str], Path]) -> list[Mount]:
+    """Give all mounts, outer directories before inner ones."""
+    result = [_mount(mount, volume_path) for mount in record.mounts]
+    taken = {mount.target for mount in result}
+    for target, source in (
+        ("/etc/resolv.conf", files.resolv_conf),
+        ("/etc/hostname", files.hostname),
+        ("/etc/hosts", files.hosts),
+    ):
+        if target not in taken:
+            result.append(Mount(kind="bind", target=target, source=str(source)))
+    return sorted(result, key=lambda mount: (mount.target.count("/"), mount.target))
+
+
+def _mount(mount: MountPoint, volume_path: Callable[[str], Path]) -> Mount:
+    if mount.kind == "tmpfs":
+        return Mount(
+            kind="tmpfs", target=mount.destination, source="tmpfs", options=mount.options, read_only=not mount.writable
+        )
+    source = str(volume_path(mount.name)) if mount.kind == "volume" else mount.source
+    return Mount(
+        kind="bind",
+        target=mount.destination,
+        source=source,
+        read_only=not mount.writable,
+        propagation=mount.propagation or "rprivate",
+    )
+
+
+def _devices(host: HostConfig) -> list[Device]:
+    if host.device_requests:
+        wanted = host.device_requests[0].get("Capabilities") or [["gpu"]]
+        names = " ".join(f"[{' '.join(group)}]" for group in wanted)
+        raise EngineError(f'could not select device driver "" with capabilities: [{names}]')
+    result = []
+    for device in host.devices or ():
+        source = device.path_on_host
+        target = device.path_in_container or source
+        permissions = device.cgroup_permissions or "rwm"
+        result += [
+            Device(source=path, target=target + path[len(source) :], permissions=permissions)
+            for path in _device_nodes(source)
+        ]
+    return result
+
+
+def _device_nodes(source: str) -> list[str]:
+    """Give the device, or all devices below a directory of them."""
+    head = f'error gathering device information while adding custom device "{source}": '
+    try:
+        mode = Path(source).stat().st_mode
+    except OSError as error:
+        raise EngineError(head + (os.strerror(error.errno or 0).lower())) from None
+    if stat.S_ISDIR(mode):
+        return [
+            str(path) for path in sorted(Path(source).rglob("*")) if path.is_char_device() or path.is_block_device()
+        ]
+    if not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
+        raise EngineError(head + "not a device node")
+    return [source]
+
+
+def _log(record: ContainerRecord, files: Files) -> LogTarget:
+    log = record.host_config.log_config
+    options: Mapping[str, str] = log.config
+    labels = record.config.labels
+    wanted = [name for name in options.get("labels", "").split(",") if name in labels]
+    return LogTarget(
+        driver=log.type,
+        path=str(files.log),
+        max_size=parse_size(options.get("max-size", "0")),
+        max_file=max(int(options.get("max-file", "1") or 1), 1),
+        labels=tuple((name, labels[name]) for name in wanted),
+    )
+
+
+def parse_size(text: str) -> int:
+    """Read ``10m`` as bytes; raise ``InvalidParameter``."""
+    text = text.strip().lower()
+    digits = text.rstrip("bkmg")
+    unit = text[len(digits) :]
+    if text == "-1":
+        return 0
+    if not digits.isdecimal() or unit not in _UNITS:
+        raise InvalidParameter(f"invalid size: '{text}'")
+    return int(digits) * _UNITS[unit]
+
+
+def exec_process(
+    config: ContainerConfig,
+    host: HostConfig,
+    *,
+    args: Sequence[str],
+    env: Sequence[str],
+    cwd: str,
+    user: str,
+    tty: bool,
+    open_stdin: bool,
+    privileged: bool,
+    hostname: str,
+    console_size: tuple[int, int],
+) -> ProcessSpec:
+    """Describe one more process in a container: as the first one, but for what the client changes."""
+    security = parse_security(host.security_opt)
+    merged = msgspec.structs.replace(config, env=[*(config.env or []), *env], tty=tty)
+    everything = frozenset(ALL_CAPABILITIES)
+    return ProcessSpec(
+        args=tuple(args),
+        env=tuple(environment(merged, hostname)),
+        cwd=cwd or config.working_dir or "/",
+        user=user or config.user,
+        groups=tuple(host.group_add or ()),
+        tty=tty,
+        open_stdin=open_stdin,
+        console_size=console_size,
+        capabilities=everything if privileged else capabilities(host),
+        no_new_privileges=security.no_new_privileges,
+        seccomp="unconfined" if privileged or host.privileged else security.seccomp,
+        rlimits=tuple(Rlimit(limit.name, limit.soft, limit.hard) for limit in host.ulimits or ()),
+        oom_score_adj=host.oom_score_adj,
+    )

@@ -1,0 +1,96 @@
+"""All containers by id and name, mirrored in the state store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydockmagic.engine.errors import Conflict, InvalidParameter, NoSuchContainer
+from pydockmagic.engine.state import State
+
+from .container import Container
+from .records import ContainerRecord
+
+__all__ = ["ContainerStore"]
+
+_KIND = "container"
+_ID_LENGTH = 64
+
+
+class ContainerStore:
+    """Finds containers the way Docker does: by full id, by name, by a prefix of the id."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._by_id: dict[str, Container] = {}
+        self._names: dict[str, str] = {}
+
+    def load(self) -> list[Container]:
+        """Read all records of an earlier engine."""
+        for record in self._state.load(_KIND, ContainerRecord).values():
+            self._by_id[record.id] = Container(record)
+            self._names[record.name] = record.id
+        return list(self._by_id.values())
+
+    def __iter__(self) -> Iterator[Container]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, container_id: str) -> bool:
+        return container_id in self._by_id
+
+    def find(self, asked: str) -> Container | None:
+        """Find a container, or give None; raise ``InvalidParameter`` for an ambiguous prefix."""
+        if found := self._by_id.get(asked):
+            return found
+        if found_id := self._names.get(asked.removeprefix("/")):
+            return self._by_id.get(found_id)
+        if not asked or len(asked) >= _ID_LENGTH:
+            return None
+        matches = [c for key, c in self._by_id.items() if key.startswith(asked)]
+        if len(matches) > 1:
+            raise InvalidParameter(f"Multiple IDs found with provided prefix: {asked}")
+        return matches[0] if matches else None
+
+    def get(self, asked: str) -> Container:
+        """Find a container, or raise ``NoSuchContainer``."""
+        found = self.find(asked)
+        if found is None:
+            raise NoSuchContainer(asked)
+        return found
+
+    def name_taken(self, name: str) -> bool:
+        """Tell whether a name is in use."""
+        return name in self._names
+
+    def reserve(self, name: str, container_id: str) -> None:
+        """Take a name, or raise ``Conflict``."""
+        holder = self._names.setdefault(name, container_id)
+        if holder != container_id:
+            raise Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
+                "You have to remove (or rename) that container to be able to reuse that name."
+            )
+
+    def release(self, name: str, container_id: str) -> None:
+        """Give a name back."""
+        if self._names.get(name) == container_id:
+            del self._names[name]
+
+    async def add(self, container: Container) -> None:
+        """Keep a new container, whose name is reserved already."""
+        await self.save(container)
+        self._by_id[container.id] = container
+
+    async def save(self, container: Container) -> None:
+        """Write a container's record."""
+        if not container.gone:
+            await self._state.put(_KIND, container.id, container.record)
+
+    async def drop(self, container: Container) -> None:
+        """Forget a container."""
+        container.gone = True
+        self._by_id.pop(container.id, None)
+        self.release(container.record.name, container.id)
+        await self._state.delete(_KIND, container.id)
