@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-__all__ = ["BuildStep", "ImageRecord", "LayerRecord"]
+__all__ = ["BuildStep", "ImageRecord", "LayerRecord", "ReferenceRecord"]
 
 
 class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,9 +18,12 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     size: int
     files: int
+    tar_size: int = 0
+    """Bytes of its uncompressed tar, the one that ``diff_id`` is the digest of."""
     blob: str | None = None
     """Digest of the stored tar it came from, if it came from outside; else it is written out anew, bit for bit."""
     media_type: str | None = None
+    """OCI media type of ``blob``."""
 
 
 class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,15 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
     author: str = ""
     step: BuildStep | None = None
-    manifests: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Repository -> manifest digest it was pulled or pushed by."""
     origin: str = ""
     """Where it came from, in words for the reader: ``build``, ``load``, ``import``, ``starter: ...``, ``pull``."""
+
+
+class ReferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a name points to. Its key is the normalized reference, ``REPOSITORY:TAG`` or ``REPOSITORY@DIGEST``.
+
+    One with a digest says by which manifest the image was pulled or pushed; that manifest lies in the content store.
+    """
+
+    image: str
+    tagged_ns: int

@@ -22,7 +22,7 @@ __all__ = [
     "make_opaque",
     "make_whiteout",
     "merged",
-    "set_opaque_prefix",
+    "overlay_prefix",
 ]
 
 _PREFIXES = ("trusted.overlay.", "user.overlay.")
@@ -64,8 +64,8 @@ def is_opaque(path: str) -> bool:
     return _has(path, "opaque", b"y")
 
 
-def set_opaque_prefix(path: str) -> str:
-    """Find, once, which xattr prefix this process may write: ``trusted.`` needs the real root."""
+def overlay_prefix(path: str) -> str:
+    """Find, once, which xattr prefix this process may write: ``trusted.overlay.`` needs the real root."""
     if not _prefix["value"]:
         try:
             os.setxattr(path, "trusted.overlay.probe", b"y")
@@ -78,7 +78,7 @@ def set_opaque_prefix(path: str) -> str:
 
 def make_opaque(path: str) -> None:
     """Mark a directory: nothing of the layers below is seen in it."""
-    os.setxattr(path, set_opaque_prefix(path) + "opaque", b"y")
+    os.setxattr(path, overlay_prefix(path) + "opaque", b"y")
 
 
 def make_whiteout(path: str) -> None:
@@ -90,7 +90,7 @@ def make_whiteout(path: str) -> None:
         os.mknod(path, stat.S_IFCHR, 0)
     except PermissionError:
         parent = os.path.dirname(path)  # noqa: PTH120 - paths of a walk stay plain strings, for speed
-        prefix = set_opaque_prefix(parent)
+        prefix = overlay_prefix(parent)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         os.setxattr(path, prefix + "whiteout", b"y")
         # The kernel looks for such whiteouts only in directories that announce them.

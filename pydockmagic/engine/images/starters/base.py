@@ -37,7 +37,6 @@ class Starter:
     created: int
     """Unix seconds; goes into the image config, so it must not be the time of making."""
     command: tuple[str, ...]
-    created_by: str
     env: tuple[str, ...] = ()
     working_dir: str = ""
     entrypoint: tuple[str, ...] = ()
@@ -80,7 +79,11 @@ def image_config(recipe: Recipe, starter: Starter, below: dict[str, Any] | None)
         config["WorkingDir"] = starter.working_dir
     history = [
         *(below or {}).get("history", []),
-        {"created": created, "created_by": starter.created_by, "comment": "starter image: " + starter.source},
+        {
+            "created": created,
+            "created_by": f"starter image {recipe.name}, made from this machine",
+            "comment": starter.source,
+        },
     ]
     if starter.command:
         words = ", ".join(f'"{word}"' for word in starter.command)

@@ -123,7 +123,6 @@ class Busybox:
             created=tree.newest,
             command=("sh",),
             env=(SEARCH_PATH,),
-            created_by=f"put together from {source}",
         )
 
 

@@ -110,5 +110,4 @@ class HelloWorld:
             source=f"a program written by the engine itself for {platform.machine()}, nothing was downloaded",
             created=0,
             command=("/hello",),
-            created_by="COPY hello /",
         )

@@ -89,7 +89,6 @@ class Python:
             created=tree.newest,
             command=("python3",),
             env=(SEARCH_PATH, "LANG=C.UTF-8", f"PYTHON_VERSION={_FULL_VERSION}"),
-            created_by=f"put together from {source}",
         )
 
 
