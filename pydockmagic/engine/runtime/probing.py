@@ -9,7 +9,7 @@ from typing import Any
 
 from . import linux
 
-__all__ = ["effective_capabilities", "has_capability", "in_child", "process_start"]
+__all__ = ["effective_capabilities", "has_capability", "in_child"]
 
 
 def effective_capabilities() -> int:
@@ -21,15 +21,6 @@ def effective_capabilities() -> int:
 def has_capability(name: str) -> bool:
     """Tell whether this process has a capability (``SYS_ADMIN``) in its own user namespace."""
     return bool(effective_capabilities() >> linux.CAPABILITIES.index(name) & 1)
-
-
-def process_start(pid: int) -> int | None:
-    """Give when a process started, in clock ticks since boot; with the pid it names one process for ever."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def in_child(function: Callable[[], Any]) -> Any:

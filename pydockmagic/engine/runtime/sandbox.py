@@ -24,24 +24,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from . import linux
+from . import linux, wire
 from .linux import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
-from .probing import has_capability, in_child, process_start
+from .probing import has_capability, in_child
 
 __all__ = [
-    "KEEPER_FILE",
     "SandboxInfo",
     "enter",
     "explain_refusal",
     "keeper",
     "open_network",
-    "record_keeper",
     "subordinate_ranges",
 ]
 
-KEEPER_FILE = "sandbox.json"
-"""In the run directory: the process whose namespaces a restarted engine enters again."""
-
+_HELLO_SECONDS = 5.0
 _NS_GET_USERNS = 0xB701
 
 
@@ -67,7 +63,7 @@ class SandboxInfo:
 def enter(run_dir: str | Path) -> SandboxInfo:
     """Enter the sandbox. For a program with a single thread, before anything else is opened.
 
-    ``run_dir`` is where a zygote that still runs has left ``sandbox.json`` (see ``record_keeper``).
+    ``run_dir`` is where the socket of a zygote is that still runs: its user namespace is entered again.
     """
     person = os.getuid(), os.getgid()
     reasons: list[str] = []
@@ -77,13 +73,13 @@ def enter(run_dir: str | Path) -> SandboxInfo:
             _mount_namespace()
             return SandboxInfo("root", *person, ids=_mapped(), private_net=not _owns_network())
         reasons.append(f"as root: {refusal}")
-    pid = keeper(run_dir)
-    if pid is not None:
-        refusal = _tried(lambda: _join(pid))
-        if not refusal:
-            _join(pid)
-            return SandboxInfo("rootless", *person, ids=_mapped(), private_net=True, keeper=pid)
-        reasons.append(f"entering the namespaces of the running containers (process {pid}): {refusal}")
+    with keeper(run_dir) as pid:
+        if pid:
+            refusal = _tried(lambda: _join(pid))
+            if not refusal:
+                _join(pid)
+                return SandboxInfo("rootless", *person, ids=_mapped(), private_net=True, keeper=pid)
+            reasons.append(f"entering the namespaces of the running containers (process {pid}): {refusal}")
     refusal = _tried(_user_namespace)
     if refusal:
         return SandboxInfo("none", *person, reasons=(*reasons, refusal))
@@ -99,7 +95,8 @@ def open_network(info: SandboxInfo) -> int | None:
     if not info.private_net:
         return None
     if info.keeper:
-        return os.open(f"/proc/{info.keeper}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(FileNotFoundError):  # with no container left it may just have ended
+            return os.open(f"/proc/{info.keeper}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     # A thread of its own makes it: from in there no way leads back to the host's namespace.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_new_network).result()
@@ -110,25 +107,24 @@ def _new_network() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def record_keeper(run_dir: str | Path, pid: int) -> None:
-    """Write down that process ``pid`` (the zygote) keeps the sandbox's namespaces, for engines to come."""
-    path = Path(run_dir, KEEPER_FILE)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps({"pid": pid, "start": process_start(pid)}))
-    new.replace(path)
-
-
-def keeper(run_dir: str | Path) -> int | None:
-    """Give the pid of the process that keeps the sandbox, if it lives and its user namespace is not ours."""
-    try:
-        record = json.loads(Path(run_dir, KEEPER_FILE).read_bytes())
-        pid, start = int(record["pid"]), record["start"]
-        if start is None or process_start(pid) != start:
-            return None
-        same = os.stat(f"/proc/{pid}/ns/user").st_ino == os.stat("/proc/self/ns/user").st_ino
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return None if same else pid
+@contextlib.contextmanager
+def keeper(run_dir: str | Path) -> Iterator[int]:
+    """Hold the zygote of a run directory and give its pid; 0 when none lives, or when its user namespace is ours."""
+    with contextlib.ExitStack() as held:
+        for path in sorted(Path(run_dir).glob("zygote-*.sock"), reverse=True):
+            try:
+                connection = held.enter_context(wire.connect(str(run_dir), path.name))
+                connection.settimeout(_HELLO_SECONDS)
+                wire.send(connection, {"id": 1, "op": "hello"})
+                answer = wire.Receiver(connection).receive()
+                pid = int(answer[0]["ok"]["pid"]) if answer else 0
+                theirs = os.stat(f"/proc/{pid}/ns/user").st_ino
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if theirs != os.stat("/proc/self/ns/user").st_ino:
+                yield pid
+                return
+        yield 0
 
 
 def subordinate_ranges(file: str | Path, uid: int) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 from support.ordinary import NOBODY, OrdinaryUser
 
 from pydockmagic.engine.runtime import sandbox
-from pydockmagic.engine.runtime.probing import process_start
 
 SHOW = """
 import dataclasses, json, os, sys
@@ -23,14 +23,15 @@ ENTER = SHOW + "show(sandbox.enter(sys.argv[1]))\n"
 KEEP = (
     SHOW
     + """
+import pathlib, subprocess
+from pydockmagic.engine.runtime import wire
 info = sandbox.enter(sys.argv[1]); show(info)
-linux.setns(sandbox.open_network(info)); print(os.readlink("/proc/self/ns/net"), flush=True)
-os.execv(sys.executable, [sys.executable, "-B", "-c", '''
-import ctypes, os, sys
-from pydockmagic.engine.runtime import sandbox
-ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable, as the zygote is
-sandbox.record_keeper(sys.argv[1], os.getpid()); print("kept", flush=True); sys.stdin.read()
-''', sys.argv[1]])
+network = sandbox.open_network(info); print(os.readlink(f"/proc/self/fd/{network}"), flush=True)
+launch = pathlib.Path(sandbox.__file__).with_name("launch.py")
+subprocess.run([sys.executable, "-I", "-S", launch, sys.argv[1], str(network)], pass_fds=[network], check=True)
+engine = wire.connect(sys.argv[1], f"zygote-{wire.PROTOCOL}.sock")
+wire.send(engine, {"id": 1, "op": "hello"})
+print(wire.Receiver(engine).receive()[0]["ok"]["pid"], flush=True); sys.stdin.read()
 """
 )
 NO_NEW_PRIVILEGES = "import ctypes; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n"
@@ -114,20 +115,24 @@ def test_subordinate_ids_are_mapped_by_newuidmap(user):
 
 @pytest.mark.rootless
 def test_a_restarted_engine_enters_the_user_namespace_of_the_running_zygote(user):
-    with user.start(KEEP, user.home) as zygote:
-        first = json.loads(zygote.stdout.readline())
-        network = zygote.stdout.readline().strip()
-        assert zygote.stdout.readline() == "kept\n"
-        enter = SHOW + "info = sandbox.enter(sys.argv[1]); show(info)\n"
-        again = "print(os.readlink(f'/proc/self/fd/{sandbox.open_network(info)}'))"
-        shown, found = user.run(enter + again, user.home).splitlines()
+    with user.start(KEEP, user.home) as engine:
+        first, network, zygote = (
+            json.loads(engine.stdout.readline()),
+            engine.stdout.readline(),
+            engine.stdout.readline(),
+        )
+        again = (
+            "info = sandbox.enter(sys.argv[1]); show(info)\n"
+            "print(os.readlink(f'/proc/self/fd/{sandbox.open_network(info)}'))"
+        )
+        shown, found = user.run(SHOW + again, user.home).splitlines()
         second = json.loads(shown)
-        assert found == network != ours("net")
-        assert second["keeper"] == zygote.pid
+        assert found == network.strip() != ours("net")
+        assert second["keeper"] == int(zygote)
         assert second["user"] == first["user"]
         assert second["mnt"] not in (first["mnt"], ours("mnt"))
         assert second["now"] == [0, 0]
-        zygote.stdin.close()
+        engine.stdin.close()
     after = json.loads(user.run(ENTER, user.home))
     assert after["keeper"] == 0
 
@@ -146,16 +151,14 @@ def test_refused_user_namespaces_become_a_sentence(user):
     assert "user.max_user_namespaces" in info["reasons"][0]
 
 
-def test_a_recycled_pid_is_not_taken_for_the_keeper(tmp_path):
-    sandbox.record_keeper(tmp_path, os.getpid())
-    record = json.loads((tmp_path / sandbox.KEEPER_FILE).read_text())
-    assert record == {"pid": os.getpid(), "start": process_start(os.getpid())}
-    assert sandbox.keeper(tmp_path) is None  # alive, but in our own user namespace: nothing to enter
-    (tmp_path / sandbox.KEEPER_FILE).write_text(json.dumps({"pid": os.getppid(), "start": 1}))
-    assert sandbox.keeper(tmp_path) is None
-    for broken in ("", "[]", "{}", '{"pid": "x", "start": 1}'):
-        (tmp_path / sandbox.KEEPER_FILE).write_text(broken)
-        assert sandbox.keeper(tmp_path) is None
+def test_a_socket_that_nobody_serves_is_no_keeper(tmp_path):
+    with sandbox.keeper(tmp_path) as pid:
+        assert pid == 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
+        dead.bind(str(tmp_path / "zygote-1.sock"))
+    (tmp_path / "zygote-2.sock").touch()
+    with sandbox.keeper(tmp_path) as pid:
+        assert pid == 0
 
 
 def test_subordinate_ranges_are_found_by_name_and_number(tmp_path):
