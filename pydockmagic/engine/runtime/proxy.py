@@ -55,6 +55,10 @@ class TcpForward:
         listener.setblocking(False)
         loop.watch(listener.fileno(), READ, lambda _events: self._accept())
 
+    def target_of(self, client: socket.socket) -> tuple[str, int]:  # noqa: ARG002 - it may depend on the client
+        """Give where a connection is relayed to. Raises OSError to hang up."""
+        return self._target
+
     def close(self) -> None:
         """Take no more connections and end those that are there."""
         if self._listener.fileno() >= 0:
@@ -74,7 +78,7 @@ class TcpForward:
                 self._loop.after(_BACKOFF, self._resume)
             return
         try:
-            relay = _Relay(self._loop, client, self._target, self._relays.discard)
+            relay = _Relay(self._loop, client, self.target_of(client), self._relays.discard)
         except OSError:
             client.close()
             return
