@@ -42,6 +42,7 @@ class _Comparison:
         self._layers = [layer for _, layer in below]
         self._blocking: list[dict[str, bool]] = [{} for _ in below]
         self._hidden: dict[str, int] = {}
+        self._counted: set[tuple[int, int]] = set()
 
     def run(self) -> Changes:
         index, layers = self._index, self._layers
@@ -51,10 +52,10 @@ class _Comparison:
                 layer.positions()
         new_directory = ""  # everything below a directory that is new is new
         for row, path in enumerate(index.paths):
-            if new_directory and path.startswith(new_directory):
-                kinds[row] = _ADDED
-                continue
             kind = index.kind(row)
+            if new_directory and path.startswith(new_directory):
+                kinds[row] = _DELETED if kind is Kind.WHITEOUT else _ADDED
+                continue
             found = self._find(path) if layers else None
             if kind is Kind.WHITEOUT:
                 kinds[row] = _DELETED
@@ -90,7 +91,8 @@ class _Comparison:
 
     def _count(self, number: int, row: int) -> None:
         size = self._layers[number].sizes[row]
-        if size:
+        if size and (number, row) not in self._counted:
+            self._counted.add((number, row))  # an opaque directory may hold whiteouts all the same
             chain = self._chains[number]
             self._hidden[chain] = self._hidden.get(chain, 0) + size
 
