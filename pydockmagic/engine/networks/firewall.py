@@ -35,10 +35,15 @@ class BridgeRules:
 
 @dataclass(frozen=True)
 class Redirects:
-    """The ports in the sandbox at which a relay takes outbound connections and name requests."""
+    """The ports in the sandbox at which a relay takes outbound connections and name requests.
+
+    Those of processes in the sandbox itself (``--network host``) go to ``own_dns``, on its loopback: the answer must
+    come from the address that the request was redirected to.
+    """
 
     tcp: int
     dns: int
+    own_dns: int
 
 
 class Firewall:
@@ -103,7 +108,7 @@ class Firewall:
         local: list[Rule] = [
             (nftables.destination_is_local(), nftables.accept()),
             *((nftables.out_interface(bridge.name), nftables.accept()) for bridge in bridges),
-            (nftables.protocol("udp"), nftables.destination_port(53), dns),
+            (nftables.protocol("udp"), nftables.destination_port(53), nftables.redirect(self.redirects.own_dns)),
             (nftables.protocol("tcp"), tcp),
         ]
         return [

@@ -88,8 +88,11 @@ class Plumbing:
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._netlink = NetlinkSocket()
         self.firewall = Firewall(table, sandboxed=self.sandboxed)
+        self.namespace_number = os.fstat(self._home).st_ino
         if self.sandboxed:
             self._netlink.send([set_link(_LOOPBACK, up=True)])
+            with contextlib.suppress(FileExistsError):  # so that what is to be redirected is routed at all
+                self._netlink.send([add_default_route(_LOOPBACK)])
 
     def close(self) -> None:
         """Close what is open; bridges and rules stay."""

@@ -57,14 +57,18 @@ class NetworkService:
         engine_id: str,
         *,
         namespace: str | None = None,
+        run_dir: Path | None = None,
     ) -> None:
-        """``engine_id`` marks what is ours in the kernel; ``namespace`` is the sandbox's (a path), None as root."""
+        """``engine_id`` marks what is ours in the kernel; ``namespace`` is the sandbox's (a path), None as root.
+
+        ``run_dir`` is the zygote's; in a sandbox the relay that leads out of it lives there too.
+        """
         self._state = state
         self._events = events
         self._catalogue = Catalogue(state.load(_NETWORK, Network).values())
         self._attachments = state.load(_ATTACHMENT, Attachment)
         self._ports = PortTable()
-        self._wiring = Wiring(engine_id.replace("-", "")[:12], namespace)
+        self._wiring = Wiring(engine_id.replace("-", "")[:12], namespace, run_dir)
         for attachment in self._attachments.values():
             self._hold(attachment)
 

@@ -10,13 +10,16 @@ import contextlib
 import ipaddress
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 from pydockmagic.engine.errors import EngineError
 
 from .firewall import BridgeRules, Redirects
+from .outbound import Outbound, relay_sockets
 from .plumbing import Interface, Plumbing, Ready
 from .records import Endpoint, Network
 
@@ -34,10 +37,15 @@ _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 class Wiring:
     """The bridges of one engine."""
 
-    def __init__(self, mark: str, namespace: str | None) -> None:
-        """``mark`` tells our bridges and rules from those of others; ``namespace`` is the sandbox's, None as root."""
+    def __init__(self, mark: str, namespace: str | None, run_dir: Path | None) -> None:
+        """``mark`` tells our bridges and rules from those of others; ``namespace`` is the sandbox's, None as root.
+
+        ``run_dir`` is where the relay of a sandbox is found; without one nothing leads out of the sandbox.
+        """
         self._mark = mark
         self._namespace = namespace
+        self._outbound = Outbound(run_dir) if namespace is not None and run_dir is not None else None
+        self._starting: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._plumbing: Plumbing | None = None
         self._bridges: dict[str, tuple[int, Network]] = {}
@@ -48,14 +56,15 @@ class Wiring:
         self.warnings: list[str] = []
         """What the networks here cannot do, in sentences."""
 
-    async def open(self, networks: Iterable[Network], redirects: Redirects | None = None) -> None:
+    async def open(self, networks: Iterable[Network]) -> None:
         """Enter the namespace; find the bridges that an earlier engine left, and remove those of networks long gone.
 
         Sets ``refusal`` where bridges cannot be made.
         """
         try:
             self._plumbing = await self._run(lambda: Plumbing(f"pydock-{self._mark}", self._namespace))
-            self._plumbing.firewall.redirects = redirects
+            if self._outbound is not None:
+                await self._open_relay(self._plumbing, self._outbound)
             await self._run(lambda: self._adopt(list(networks)))
         except OSError as error:
             self.refuse(error)
@@ -68,6 +77,10 @@ class Wiring:
     async def close(self, *, keep: bool) -> None:
         """Let go; with ``keep`` bridges and rules stay for the containers that use them."""
         await asyncio.gather(*self._filling, return_exceptions=True)
+        if self._starting is not None:
+            await self._starting
+        if self._outbound is not None:
+            self._outbound.close()
         if self._plumbing is not None:
             await self._run(lambda: self._put_away(keep=keep))
         self._thread.shutdown()
@@ -120,6 +133,21 @@ class Wiring:
         filling = asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._refill(network))
         self._filling.add(filling)
         filling.add_done_callback(self._filled)
+
+    async def _open_relay(self, plumbing: Plumbing, outbound: Outbound) -> None:
+        found = await asyncio.to_thread(outbound.find, plumbing.namespace_number)
+        if found is None:
+            sockets = await self._run(relay_sockets)
+            found = Redirects(*(listener.getsockname()[1] for listener in sockets))
+            # The rules can be written at once: what is sent to the sockets waits there until the relay has started.
+            self._starting = asyncio.create_task(self._start_relay(outbound, sockets))
+        plumbing.firewall.redirects = found
+
+    async def _start_relay(self, outbound: Outbound, sockets: Sequence[socket.socket]) -> None:
+        try:
+            await outbound.start(sockets)
+        except OSError as error:
+            self._warn(f"containers cannot reach other machines: {error.strerror or error}")
 
     # --- on the thread ------------------------------------------------------------------------------------------
 
@@ -195,9 +223,7 @@ class Wiring:
             for _, network in self._bridges.values()
         ]
         for warning in self._need().set_rules(rules):
-            if warning not in self.warnings:
-                self.warnings.append(warning)
-                _log.warning("%s", warning)
+            self._warn(warning)
 
     def _refill(self, network: Network) -> None:
         waiting = self._ready.setdefault(network.id, [])
@@ -210,6 +236,11 @@ class Wiring:
         self._filling.discard(filling)
         if not filling.cancelled() and (error := filling.exception()) is not None:
             _log.warning("no network namespace could be made ready: %s", error)
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+            _log.warning("%s", sentence)
 
     def _alias(self, network: Network | None = None) -> str:
         return f"pydock:{self._mark}:{network.id if network else ''}"
