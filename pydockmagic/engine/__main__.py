@@ -11,6 +11,7 @@ from pathlib import Path
 from .api.server import TlsFiles
 from .daemon import Daemon, DaemonOptions, default_run_dir
 from .errors import EngineError
+from .runtime.sandbox import SandboxInfo, enter
 
 __all__ = ["main"]
 
@@ -18,9 +19,14 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; give its exit code."""
     options = _parser().parse_args(arguments)
-    _log_to(options.log_file)
     try:
-        return asyncio.run(_serve(options))
+        _log_to(options.log_file)
+        root = options.data_root.absolute()
+        run_dir = options.run_dir or default_run_dir(root)
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # before the first thread: the namespaces are those of the whole process
+        sandbox = enter(run_dir)
+        return asyncio.run(_serve(options, root, run_dir, sandbox))
     except (EngineError, OSError) as error:
         sys.stderr.write(f"pydock engine: {error}\n")
         return 1
@@ -55,15 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(options: argparse.Namespace) -> int:
+async def _serve(options: argparse.Namespace, root: Path, run_dir: Path, sandbox: SandboxInfo) -> int:
     tls = None
     if options.tlscert or options.tlskey:
         tls = TlsFiles(cert=options.tlscert or "", key=options.tlskey or "", ca=options.tlscacert or "")
-    root = options.data_root.absolute()
     daemon = Daemon(
         DaemonOptions(
             data_root=root,
-            run_dir=options.run_dir or default_run_dir(root),
+            run_dir=run_dir,
+            sandbox=sandbox,
             hosts=tuple(options.host),
             insecure=options.insecure,
             tls=tls,

@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import hashlib
 import logging
 import os
 import signal
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from .. import __version__
+from pydockmagic import __version__
+
+from .api.containers import ContainerRoutes
+from .api.execs import ExecRoutes
+from .api.extension import ExtensionRoutes
 from .api.facts import EngineFacts
-from .api.router import API_VERSION, version_text
+from .api.images import ImageRoutes
+from .api.networks import NetworkRoutes
+from .api.router import API_VERSION, Route, version_text
 from .api.server import ApiServer, TlsFiles
+from .api.swarm import SwarmRoutes
 from .api.system import SystemRoutes
+from .api.volumes import VolumeRoutes
+from .containers.core import Core, Surroundings
+from .containers.ports import JoinRequest, NetworkRequest, NetworkSandbox
+from .containers.service import ContainerService
 from .errors import EngineError
 from .events import EventBus
+from .images.service import ImageService, ImageUser
+from .networks.records import ConnectRequest, SandboxRequest
+from .networks.service import NetworkService
+from .runtime import cgroups
+from .runtime.namespaces import NamespacesDriver
+from .runtime.sandbox import SandboxInfo, open_network
 from .state import State
+from .storage.driver import StorageDriver
+from .storage.probe import open_driver, probe
+from .timestamps import rfc3339
 
-__all__ = ["Daemon", "DaemonOptions", "EngineRunning"]
+__all__ = ["Daemon", "DaemonOptions", "EngineRunningError", "default_run_dir"]
 
 _log = logging.getLogger(__name__)
 
 _IDLE_CHECK = 1.0
+_RUNTIME = "pydock"
 
 
-class EngineRunning(EngineError):
+class EngineRunningError(EngineError):
     """Another engine holds the data root."""
 
 
@@ -42,6 +65,7 @@ class DaemonOptions(msgspec.Struct, frozen=True, kw_only=True):
     data_root: Path
     run_dir: Path
     hosts: tuple[str, ...]
+    sandbox: SandboxInfo
     insecure: bool = False
     tls: TlsFiles | None = None
     idle_timeout: float = 0.0
@@ -70,36 +94,115 @@ class Daemon:
 
     def __init__(self, options: DaemonOptions) -> None:
         self._options = options
-        self._lock = -1
+        self._lock = lock_data_root(options.data_root)
         self._stopping = asyncio.Event()
+        self._opened = contextlib.AsyncExitStack()
 
     async def open(self) -> list[str]:
         """Open everything and begin to serve; give the addresses."""
+        try:
+            return await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> list[str]:
         options = self._options
-        _private_directory(options.data_root)
-        _private_directory(options.run_dir)
-        self._lock = _lock(options.data_root)
-        self.state = State(options.data_root / "state.db")
-        self.events = EventBus()
-        facts = EngineFacts(
-            id=await self._identity(), version=__version__, root=str(options.data_root), storage="overlay2"
+        options.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._state = State(options.data_root / "state.db")
+        self._opened.callback(self._state.close)
+        self._events = EventBus()
+        identity = await self._identity()
+        found = await asyncio.to_thread(probe, options.data_root)
+        storage = await asyncio.to_thread(open_driver, options.data_root, found)
+        self._images = ImageService(options.data_root, self._state, self._events, storage.name)
+        self._runtime, self._networks = await self._open_runtime(identity)
+        core = Core(
+            Surroundings(
+                data_root=options.data_root,
+                run_dir=options.run_dir,
+                cgroup_version=str(cgroups.layout().version or 2),
+                runtime_name=_RUNTIME,
+                rootless=options.sandbox.rung != "root",
+            ),
+            state=self._state,
+            events=self._events,
+            images=self._images,
+            runtime=self._runtime,
+            storage=storage,
+            networks=_NetworkDoor(self._networks),
         )
-        routes = [*SystemRoutes(facts, self.events, _Counters()).routes()]
-        self.server = ApiServer(
-            routes,
-            {
-                "Api-Version": version_text(API_VERSION),
-                "Docker-Experimental": "false",
-                "Ostype": "linux",
-                "Server": f"pydockmagic/{__version__} (linux)",
-            },
-        )
-        addresses = [
-            await self.server.listen(host, insecure=options.insecure, tls=options.tls) for host in options.hosts
-        ]
+        self._containers = ContainerService(core)
+        self._images.users = self._image_users
+        await self._containers.open()
+        self._opened.push_async_callback(self._close_containers)
+        await self._networks.recover([c.id for c in core.store if c.record.state.pid])
+        self.server = ApiServer(self._routes(await self._facts(identity, storage)), _headers())
+        self._opened.push_async_callback(self.server.close)
+        addresses = [await self.server.listen(h, insecure=options.insecure, tls=options.tls) for h in options.hosts]
         gc.collect()
         gc.freeze()
         return addresses
+
+    async def _open_runtime(self, identity: str) -> tuple[NamespacesDriver, NetworkService]:
+        """Open driver and networks; rootless the bridges live in a namespace of their own, which the zygote keeps."""
+        options = self._options
+        network = open_network(options.sandbox)
+        try:
+            runtime = NamespacesDriver(options.run_dir, net=network)
+            await runtime.open()
+            self._opened.push_async_callback(runtime.close)
+            namespace = f"/proc/self/fd/{network}" if network is not None else None
+            networks = NetworkService(self._state, self._events, identity, namespace=namespace)
+            await networks.open()
+            self._opened.push_async_callback(networks.close)
+        finally:
+            if network is not None:
+                os.close(network)
+        return runtime, networks
+
+    async def _facts(self, identity: str, storage: StorageDriver) -> EngineFacts:
+        sandbox = self._options.sandbox
+        layout = cgroups.layout()
+        warnings = [*sandbox.reasons, *self._networks.warnings]
+        return EngineFacts(
+            id=identity,
+            version=__version__,
+            root=str(self._options.data_root),
+            storage=storage.name,
+            storage_status=tuple((name, value) for name, value in storage.status()),
+            runtime=_RUNTIME,
+            cgroup_version=str(layout.version or 2),
+            cgroup_driver="cgroupfs" if layout.version else "none",
+            controllers=frozenset(layout.support),
+            swap_limit="swap" in layout.support,
+            rootless=sandbox.rung != "root",
+            warnings=tuple(f"WARNING: {text}" for text in warnings if text),
+            started=rfc3339(time.time_ns()),
+            doctor=await asyncio.to_thread(_examine, self._options.data_root),
+        )
+
+    def _routes(self, facts: EngineFacts) -> list[Route]:
+        counters = _Counters(self._images, self._containers)
+        families = (
+            SystemRoutes(facts, self._events, counters),
+            ContainerRoutes(self._containers),
+            ExecRoutes(self._containers.execs),
+            ImageRoutes(self._images, self._builds(), _Commits()),
+            NetworkRoutes(self._networks, self._containers),
+            VolumeRoutes(self._containers.volumes),
+            ExtensionRoutes(facts, self._images, self._containers),
+            SwarmRoutes(),
+        )
+        return [route for family in families for route in family.routes()]
+
+    def _builds(self) -> _Builds | None:
+        return None
+
+    def _image_users(self, image_id: str) -> list[ImageUser]:
+        return [
+            ImageUser(c.id, c.record.name, c.record.state.running) for c in self._containers.users_of_image(image_id)
+        ]
 
     async def run_until_stopped(self) -> None:
         """Serve until a signal or idleness asks for the end."""
@@ -114,48 +217,117 @@ class Daemon:
         limit = self._options.idle_timeout
         while limit:
             await asyncio.sleep(min(_IDLE_CHECK, limit))
-            if self.server.idle_seconds >= limit:
+            if self.server.idle_seconds >= limit and not self._containers.busy:
                 _log.info("idle for %s s: ending", limit)
                 self._stopping.set()
 
+    async def _close_containers(self) -> None:
+        await self._containers.close(stop=self._options.stop_containers)
+
     async def close(self) -> None:
-        """End in the reverse order."""
-        await self.server.close()
-        self.state.close()
+        """End everything in the reverse order; containers run on unless they are to be stopped."""
+        await self._opened.aclose()
         os.close(self._lock)
 
     async def _identity(self) -> str:
-        known = self.state.load("engine", _Identity)
+        known = self._state.load("engine", _Identity)
         if "identity" in known:
             return known["identity"].id
         identity = _Identity(str(uuid.uuid4()))
-        await self.state.put("engine", "identity", identity)
+        await self._state.put("engine", "identity", identity)
         return identity.id
 
 
+class _NetworkDoor:
+    """The network service as the containers' port: the same requests under the other room's names."""
+
+    def __init__(self, networks: NetworkService) -> None:
+        self._networks = networks
+
+    async def attach(self, request: NetworkRequest) -> NetworkSandbox:
+        """Pass on."""
+        return await self._networks.attach(SandboxRequest(**msgspec.structs.asdict(request)))
+
+    async def release(self, container_id: str) -> None:
+        """Pass on."""
+        await self._networks.release(container_id)
+
+    async def connect(self, reference: str, request: JoinRequest) -> dict[str, Any]:
+        """Pass on."""
+        return await self._networks.connect(reference, ConnectRequest(**msgspec.structs.asdict(request)))
+
+    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> None:
+        """Pass on."""
+        await self._networks.disconnect(reference, container_id, mode=mode, pid=pid)
+
+    def inspect(self, reference: str) -> Mapping[str, Any]:
+        """Pass on."""
+        return self._networks.inspect(reference)
+
+
 class _Counters:
+    """What ``/info`` and ``/system/df`` count."""
+
+    def __init__(self, images: ImageService, containers: ContainerService) -> None:
+        self._images = images
+        self._containers = containers
+
     def containers(self) -> Mapping[str, int]:
-        return {}
+        """Count containers by state."""
+        return self._containers.counts()
 
     def images(self) -> int:
-        return 0
+        """Count images."""
+        return self._images.count()
 
     async def disk_usage(self, kinds: frozenset[str]) -> Mapping[str, Any]:
-        return {}
+        """Measure what everything takes."""
+        document: dict[str, Any] = {"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": []}
+        if not kinds or "image" in kinds:
+            document |= self._images.disk_usage()
+        if not kinds or "container" in kinds:
+            document["Containers"] = await self._containers.lister.list({}, everything=True, size=True)
+        if not kinds or "volume" in kinds:
+            document["Volumes"] = await self._containers.volumes.usage()
+        return document
 
 
-def _private_directory(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+class _Builds:
+    def build(
+        self, query: Mapping[str, list[str]], context: AsyncIterator[bytes], *, progress: bool
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        raise NotImplementedError
 
 
-def _lock(root: Path) -> int:
+class _Commits:
+    async def commit(self, query: Mapping[str, list[str]], config: Mapping[str, Any]) -> str:
+        raise NotImplementedError
+
+
+def _examine(data_root: Path) -> Mapping[str, Any]:
+    del data_root
+    return {}
+
+
+def _headers() -> Mapping[str, str]:
+    return {
+        "Api-Version": version_text(API_VERSION),
+        "Docker-Experimental": "false",
+        "Ostype": "linux",
+        "Server": f"pydockmagic/{__version__} (linux)",
+    }
+
+
+def lock_data_root(root: Path) -> int:
+    """Take the data root for this engine, or raise ``EngineRunningError``; the lock goes with the process."""
+    root.mkdir(mode=0o711, parents=True, exist_ok=True)
     descriptor = os.open(root / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
         os.close(descriptor)
-        raise EngineRunning(
+        raise EngineRunningError(
             f"another engine{f' (pid {holder})' if holder else ''} is using the data root {root}; "
             "stop it first, or choose another --data-root"
         ) from None

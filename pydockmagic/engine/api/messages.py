@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from pydockmagic.engine.containers.requests import decode
 from pydockmagic.engine.errors import EngineError, InvalidParameter
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MULTIPLEXED",
     "RAW_STREAM",
     "Answer",
+    "Body",
     "Duplex",
     "Hijack",
     "Reply",
@@ -127,21 +129,28 @@ class Request:
             parts.append(chunk)
         return b"".join(parts)
 
-    async def json(self, decoder: msgspec.json.Decoder[T], *, empty: T | None = None) -> T:
-        """Decode a JSON body; ``empty`` is what no body at all means. Raises ``InvalidParameter``."""
+    async def object(self, *, required: bool = True) -> dict[str, Any]:
+        """Read a JSON object from the body; no body is an empty object, unless one is required."""
         raw = await self.read()
         if not raw.strip():
-            if empty is None:
+            if required:
                 raise InvalidParameter("invalid JSON: got EOF while reading request body")
-            return empty
+            return {}
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != JSON:
-            raise InvalidParameter(f"unsupported Content-Type header ({kind}): must be 'application/json'")
+            # dockerd 20 said it so, and docker-py's tests know the sentence
+            raise InvalidParameter(f"Content-Type specified ({kind}) must be '{JSON}'")
         try:
-            return decoder.decode(raw)
+            decoded = _decode(raw)
         except (msgspec.DecodeError, UnicodeError) as error:
-            # msgspec's sentences say what was wrong and where (``Expected `int`, got `str` - at `$.Memory` ``)
             raise InvalidParameter(f"invalid JSON: {error}") from None
+        if not isinstance(decoded, dict):
+            raise InvalidParameter(f"invalid JSON: expected an object, got {type(decoded).__name__}")
+        return decoded
+
+    async def parse(self, type_: type[T], *, required: bool = False) -> T:
+        """Read the body as a typed request; null members mean "not given", as in Go."""
+        return decode(await self.object(required=required), type_)
 
 
 class Duplex:
@@ -198,6 +207,7 @@ class Hijack(msgspec.Struct, kw_only=True):
 Answer = Reply | Stream | Hijack
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 def reply_json(value: Any, status: int = 200) -> Reply:

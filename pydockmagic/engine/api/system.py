@@ -67,7 +67,6 @@ class SystemRoutes:
         self._counters = counters
         self._login = login
         self._listeners = 0
-        self._auth = msgspec.json.Decoder(AuthConfig)
         self._version = reply_json(version_document(facts, version_text(API_VERSION), version_text(MIN_API_VERSION)))
 
     def routes(self) -> list[Route]:
@@ -113,7 +112,7 @@ class SystemRoutes:
 
     async def auth(self, request: Request) -> Answer:
         """Check credentials at a registry."""
-        config = await request.json(self._auth)
+        config = await request.parse(AuthConfig)
         if self._login is None:
             raise Unavailable(
                 f"login attempt to {config.serveraddress or 'https://index.docker.io/v1/'} failed: "

@@ -212,7 +212,7 @@ class Archive:
     async def changes(self, container: Container) -> list[dict[str, Any]]:
         """List what the container has changed against its image, sorted by path."""
         image = self._core.images.get(container.record.image_id)
-        lower = [str(path) for path in reversed(self._core.images.layer_dirs(image.chain_ids))]
+        lower = [str(path) for path in self._core.images.layer_dirs(image.chain_ids)]
         return await asyncio.to_thread(self._changes, container.id, lower)
 
     def _changes(self, container_id: str, lower: Sequence[str]) -> list[dict[str, Any]]:

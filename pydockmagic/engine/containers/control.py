@@ -265,7 +265,7 @@ class Control:
         removed, freed = [], 0
         for container in self._core.store:
             record = container.record
-            if container.lifecycle not in (Lifecycle.CREATED, Lifecycle.EXITED, Lifecycle.DEAD) or record.hidden:
+            if container.lifecycle not in (Lifecycle.CREATED, Lifecycle.EXITED, Lifecycle.DEAD):
                 continue
             if until is not None and record.created_ns > until:
                 continue

@@ -78,8 +78,6 @@ class Core:
     def publish(self, container: Container, action: str, **attributes: str) -> None:
         """Tell an event with Docker's attributes: the labels, the image, the name, and what the action adds."""
         record = container.record
-        if record.hidden and action == "commit":
-            return
         every = {**record.config.labels, "image": record.image_ref, "name": record.name, **attributes}
         self.events.publish("container", action, record.id, dict(sorted(every.items())))
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.runtime import cgroups
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
 from . import merging, mounts, validation
@@ -51,8 +52,8 @@ class Creator:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def create(self, request: CreateRequest, name: str | None = None, *, hidden: bool = False) -> Created:
-        """Make a container and give its id. ``hidden`` marks a build step's, which does not outlive the engine."""
+    async def create(self, request: CreateRequest, name: str | None = None, *, transient: bool = False) -> Created:
+        """Make a container and give its id. ``transient`` marks a build step's, which does not outlive the engine."""
         core = self._core
         config = ContainerConfig(**{field: getattr(request, field) for field in _CONFIG_FIELDS})
         host = request.host_config
@@ -68,7 +69,7 @@ class Creator:
         merging.fill_host_config(
             host, cgroup_version=core.surroundings.cgroup_version, runtime=core.surroundings.runtime_name
         )
-        limits(host)
+        warnings += cgroups.warnings_for(msgspec.to_builtins(limits(host)))
         command = merging.command_line(config)
         if not command:
             raise InvalidParameter("No command specified")
@@ -88,7 +89,7 @@ class Creator:
             host_config=host,
             mounts=mounts.collect(config, host, self._mounts_of),
             endpoints=_endpoints(request, host.network_mode),
-            hidden=hidden,
+            transient=transient,
         )
         record.networks = {network: _blank_endpoint(asked) for network, asked in record.endpoints.items()}
         core.store.reserve(record.name, record.id)
@@ -102,7 +103,7 @@ class Creator:
 
     async def _make(self, record: ContainerRecord, chain_ids: Sequence[str]) -> None:
         core = self._core
-        layers = list(reversed(core.images.layer_dirs(chain_ids)))
+        layers = core.images.layer_dirs(chain_ids)
         for mount in record.mounts:
             if mount.kind == "volume":
                 await core.volumes.create(mount.name, anonymous=mount.anonymous)

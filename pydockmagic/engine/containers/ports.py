@@ -35,7 +35,7 @@ class Images(Protocol):
         ...
 
     def layer_dirs(self, chain_ids: Sequence[str]) -> list[Path]:
-        """Give the directories of layers, in the order given."""
+        """Give the directories of an image's layers (chain ids bottom first), topmost first."""
         ...
 
     async def add_layer(self, directory: Path, parent: str | None, *, clamp_ns: int | None = None) -> LayerRecord:

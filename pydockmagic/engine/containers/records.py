@@ -116,5 +116,5 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     manually_stopped: bool = False
     copied_up: bool = False
     history: list[HistoryEntry] = msgspec.field(default_factory=list)
-    hidden: bool = False
-    """A build step's container, which is gone when the engine dies."""
+    transient: bool = False
+    """A build step's container: one that has not ended when the engine dies is not taken up again."""

@@ -11,7 +11,7 @@ from pydockmagic.engine.errors import InvalidParameter
 
 from .config import CreateRequest
 
-__all__ = ["decode_create", "without_nulls"]
+__all__ = ["decode", "decode_create", "without_nulls"]
 
 _KEYED = frozenset(
     {

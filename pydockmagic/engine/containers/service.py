@@ -98,7 +98,8 @@ class ContainerService:
 
     async def _take_up(self, container: Container, found: Running | ExitRecord | None, *, has_layer: bool) -> None:
         core, record = self.core, container.record
-        if record.hidden or record.state.dead or not has_layer:
+        half_made = record.transient and not record.state.finished_ns
+        if half_made or record.state.dead or not has_layer:
             # a build step's, or one whose removal was interrupted: it does not come back
             if isinstance(found, Running):
                 await self._end_stranger(container.id, found)
@@ -158,7 +159,7 @@ class ContainerService:
     async def create(self, body: Mapping[str, Any], name: str | None = None) -> str:
         """Make a build step's container from an API body; it does not outlive the engine."""
         request = decode_create(body)
-        return (await self._creator.create(request, name, hidden=True)).id
+        return (await self._creator.create(request, name, transient=True)).id
 
     async def create_from(self, request: CreateRequest, name: str | None = None) -> Created:
         """Make a container for a client."""
@@ -293,6 +294,11 @@ class ContainerService:
             record.endpoints.pop(name, None)
             record.networks.pop(name, None)
             await self.core.store.save(container)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a container runs, or waits for its restart."""
+        return any(container.record.state.running for container in self.core.store)
 
     def users_of_image(self, image_id: str) -> Sequence[Container]:
         """Give the containers made from an image."""

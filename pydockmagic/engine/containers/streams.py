@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.errors import EngineError, InvalidParameter
 from pydockmagic.engine.runtime.driver import AttachRequest
 
 from .container import Container, PendingAttach
@@ -133,23 +133,23 @@ class Attacher:
         container.check(Action.ATTACH, asked)
         return container
 
-    async def stream(self, container: Container, request: AttachRequest) -> socket.socket | None:
-        """Give a stream of a container: now if it runs, else as soon as it has been started (None: it never was)."""
+    def prepare(self, container: Container, request: AttachRequest) -> PendingAttach:
+        """Ask for a stream: of the running process, or of the next start."""
         config = container.record.config
         request = msgspec.structs.replace(
             request, stdin=request.stdin and config.open_stdin, stdin_once=config.stdin_once and not config.tty
         )
-        if container.record.state.pid:
-            try:
-                return await self._core.runtime.attach(container.id, request)
-            except ProcessLookupError:
-                return None
-        pending = self.promise(container, request)
+        if not container.record.state.pid:
+            return self.promise(container, request)
+        pending = PendingAttach(request)
+        self._core.spawn(self._connect(container, pending), f"attach to {container.id[:12]}")
+        return pending
+
+    async def _connect(self, container: Container, pending: PendingAttach) -> None:
         try:
-            return await pending.stream
-        finally:
-            if pending in container.pending:
-                container.pending.remove(pending)
+            pending.give(await self._core.runtime.attach(container.id, pending.request))
+        except (ProcessLookupError, EngineError):
+            pending.give(None)
 
     def promise(self, container: Container, request: AttachRequest) -> PendingAttach:
         """Ask for a stream of the next start."""
@@ -168,12 +168,22 @@ class Attacher:
         return near
 
     async def serve(
-        self, container: Container, client: Client, request: AttachRequest, *, detach_keys: str = ""
+        self,
+        container: Container,
+        client: Client,
+        request: AttachRequest,
+        pending: PendingAttach,
+        *,
+        detach_keys: str = "",
     ) -> None:
-        """Serve an attached client until it or the process ends."""
+        """Serve an attached client until it or the process ends; the process may not have been started yet."""
         config = container.record.config
         keys = DetachKeys(parse_detach_keys(detach_keys)) if config.tty and request.stdin else None
-        stream = await self.stream(container, request)
+        try:
+            stream = await pending.stream
+        finally:
+            if pending in container.pending:
+                container.pending.remove(pending)
         if stream is None:
             return
         ends_stdin = config.stdin_once and not config.tty
