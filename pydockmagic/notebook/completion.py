@@ -22,9 +22,9 @@ class Matcher:
     matcher_api_version = 2
     matcher_identifier = "pydockmagic"
     matcher_priority = 100
-    __qualname__ = "pydockmagic"
 
     def __init__(self, magics: DockMagic) -> None:
+        self.__qualname__ = self.matcher_identifier  # IPython asks for it as if every matcher were a function
         self._magics = magics
 
     def __call__(self, context: Any) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+import gc
+import subprocess
+import sys
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from pydockmagic.notebook.errors import DockerError
+from pydockmagic.notebook.magics import _command_lines, _take_context
+
+NAMES = {"docker", "container", "image", "network", "volume", "system", "layers", "states", "engine"}
+
+
+@pytest.fixture(autouse=True)
+def _no_engine(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYDOCK_ROOT", str(tmp_path))
+    monkeypatch.delenv("PYDOCK_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+
+
+# The HTTP library leaves a socket that could not connect to the garbage collector.
+forgets_sockets = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture
+def nobody(tmp_path):
+    """The address of a daemon that is not there."""
+    yield f"unix://{tmp_path}/nobody.sock"
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        vars(sys).pop(name, None)
+    gc.collect()
+
+
+def completions(shell, text):
+    with provisionalcompleter():
+        return {each.text for each in shell.Completer.completions(text, len(text))}
+
+
+def run(shell, code):
+    result = shell.run_cell(code)
+    result.raise_error()
+    return result.result
+
+
+def test_loading_registers_all_magics(shell):
+    magics = shell.magics_manager.magics
+    assert set(magics["line"]) >= NAMES
+    assert {"docker", "container", "image", "dockerfile"} <= set(magics["cell"])
+
+
+def test_unloading_takes_them_away_and_gives_ipython_its_own_back(shell):
+    shell.run_line_magic("unload_ext", "pydockmagic")
+    magics = shell.magics_manager.magics
+    assert not (NAMES - {"system"}) & set(magics["line"])
+    assert "pydockmagic" not in getattr(magics["line"]["system"], "__module__", "")
+    assert not [each for each in shell.Completer.custom_matchers if type(each).__module__.startswith("pydockmagic")]
+    shell.run_line_magic("load_ext", "pydockmagic")
+
+
+def test_loading_twice_leaves_one_of_each(shell):
+    shell.run_line_magic("reload_ext", "pydockmagic")
+    ours = [each for each in shell.Completer.custom_matchers if type(each).__module__.startswith("pydockmagic")]
+    assert len(ours) == 1
+    assert sum(type(each).__name__ == "DockMagic" for each in shell.configurables) == 1
+
+
+def test_every_setting_has_help(shell):
+    magics = shell.magics_manager.registry["DockMagic"]
+    assert all(trait.help for trait in magics.traits(config=True).values())
+    assert set(magics.traits(config=True)) == {"engine", "live", "updates"}
+
+
+def test_loading_starts_nothing_and_imports_nothing_heavy():
+    code = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.history_manager.enabled = False
+shell.run_line_magic("load_ext", "pydockmagic")
+heavy = {"httpx", "anywidget", "ipywidgets", "click", "yaml", "pydockmagic.client", "pydockmagic.engine"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_an_error_is_one_line_without_a_traceback(shell, capsys):
+    result = shell.run_cell("%docker nosuch")
+    assert isinstance(result.error_in_exec, DockerError)
+    out, err = capsys.readouterr()
+    assert "docker: unknown command: docker nosuch" in out
+    assert "Traceback" not in out
+    assert err == ""
+
+
+def test_a_template_and_a_shell_variable_reach_docker_untouched(shell):
+    seen = []
+    magics = shell.magics_manager.registry["DockMagic"]
+    magics.run = lambda words, stdin=None: seen.append((words, stdin))
+    shell.user_ns["name"] = "web"
+    shell.run_cell("%docker ps --format '{{.Names}}' --filter name={name} $NOSUCH")
+    shell.run_cell("%%container run -i {name} sh\necho {{name}} $HOME {nosuch}\n")
+    assert seen == [
+        (["ps", "--format", "{{.Names}}", "--filter", "name=web", "$NOSUCH"], None),
+        (["container", "run", "-i", "web", "sh"], b"echo {{name}} $HOME {nosuch}\n"),
+    ]
+
+
+def test_a_cell_that_nobody_would_read_is_refused(shell):
+    with pytest.raises(DockerError, match="reads it only with -i") as caught:
+        run(shell, "%%container run --rm busybox sh\necho one\n")
+    assert caught.value.hint == "%%container run -i --rm busybox sh"
+
+
+def test_a_stub_says_that_it_is_not_answered_yet(shell):
+    with pytest.raises(DockerError, match="not answered yet"):
+        run(shell, "%%dockerfile -t web\n# YOUR CODE HERE\nraise NotImplementedError()\n")
+
+
+def test_asking_for_the_engine_does_not_start_it(shell, tmp_path):
+    report = run(shell, "%engine")
+    assert "starts with the first command" in repr(report)
+    assert not list(tmp_path.iterdir())
+
+
+@forgets_sockets
+def test_an_engine_that_cannot_be_reached_is_not_taken(shell, nobody):
+    with pytest.raises(DockerError, match="Cannot connect to the Docker daemon at") as caught:
+        run(shell, f"%engine use {nobody}")
+    assert nobody in str(caught.value)
+    assert "starts with the first command" in repr(run(shell, "%engine"))
+
+
+@forgets_sockets
+def test_an_engine_that_does_not_answer_is_named_with_the_next_step(shell, nobody):
+    run(shell, f"%config DockMagic.engine = '{nobody}'")
+    with pytest.raises(DockerError, match="Is the docker daemon running") as caught:
+        run(shell, "%layers busybox")
+    assert "%engine use embedded" in caught.value.hint
+
+
+def test_context_may_be_given_either_way():
+    assert _take_context(["-t", "web", "--context", "site"]) == (["-t", "web"], "site")
+    assert _take_context(["--context=site", "-q"]) == (["-q"], "site")
+    assert _take_context(["-t", "web"]) == (["-t", "web"], None)
+    with pytest.raises(DockerError, match="flag needs an argument: --context"):
+        _take_context(["--context"])
+
+
+def test_a_docker_cell_is_one_command_a_line():
+    cell = "# first\nimage ls\n\n  docker run --rm busybox \\\n    echo one\nps -a\n"
+    assert _command_lines(cell) == ["image ls", "docker run --rm busybox \\\n    echo one", "ps -a"]
+
+
+def test_a_docker_cell_stops_at_the_first_failure(shell):
+    done = []
+    magics = shell.magics_manager.registry["DockMagic"]
+
+    def fake(words, stdin=None):
+        done.append(words)
+        if words == ["two"]:
+            raise DockerError("no")
+
+    magics.run = fake
+    result = shell.run_cell("%%docker\none\ndocker two\nthree\n")
+    assert isinstance(result.error_in_exec, DockerError)
+    assert done == [["one"], ["two"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%docker contai", "container"),
+        ("%container insp", "inspect"),
+        ("x = %container run --na", "--name"),
+        ("%%dockerfile --build-a", "--build-arg"),
+        ("%%docker\nimage pru", "prune"),
+    ],
+)
+def test_docker_lines_are_completed_from_the_grammar(shell, text, expected):
+    assert expected in completions(shell, text)
+
+
+def test_other_lines_are_left_to_ipython(shell):
+    shell.user_ns["container_names"] = []
+    assert "container_names" in completions(shell, "container_na")
