@@ -153,7 +153,7 @@ class Daemon:
             await runtime.open()
             self._opened.push_async_callback(runtime.close)
             namespace = f"/proc/self/fd/{network}" if network is not None else None
-            networks = NetworkService(self._state, self._events, identity, namespace=namespace)
+            networks = NetworkService(self._state, self._events, identity, namespace=namespace, run_dir=options.run_dir)
             await networks.open()
             self._opened.push_async_callback(networks.close)
         finally:
