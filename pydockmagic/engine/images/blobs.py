@@ -108,10 +108,14 @@ class Blobs:
             return writer.commit(expected), writer.size
 
     def adopt(self, path: Path, digest: str) -> None:
-        """Take a file over, whose digest the caller has checked; it must be on the same filesystem."""
+        """Take a file's content over, whose digest the caller has checked; the file itself stays where it is.
+
+        It must be on the same filesystem, and nobody may write to it any more.
+        """
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        path.rename(self.path_of(digest))
+        with contextlib.suppress(FileExistsError):
+            self.path_of(digest).hardlink_to(path)
 
     def get(self, digest: str) -> bytes:
         """Read a blob whole. Raises ``EngineError`` if it is missing."""
