@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydockmagic.client import ApiError, ClientError, NotFound
+from pydockmagic.client import ApiError, ClientError
 
 if TYPE_CHECKING:
     from pydockmagic.client import Client, JsonStream
@@ -37,8 +37,8 @@ class Follower(Protocol):
         """The containers that are shown."""
         ...
 
-    def refresh(self, container: str, *, gone: bool) -> None:
-        """Ask anew how it stands with a container."""
+    def refresh(self, container: str, event: dict[str, Any]) -> None:
+        """Ask anew how it stands with a container, of which the event tells."""
         ...
 
     def fail(self, reason: str) -> None:
@@ -91,19 +91,16 @@ class EventFeed:
         if not self._stopped:
             self._each(lambda follower: follower.fail(f"No longer live. {reason}"))
 
-    def _tell(self, event: dict[str, object]) -> None:
+    def _tell(self, event: dict[str, Any]) -> None:
         action = str(event.get("Action", "")).partition(":")[0]
-        actor = event.get("Actor")
-        container = str(actor.get("ID", "")) if isinstance(actor, dict) else ""
+        container = str((event.get("Actor") or {}).get("ID", ""))
         if action in _SILENT or not container:
             return
 
         def refresh(follower: Follower) -> None:
             if container in follower.ids:
                 try:
-                    follower.refresh(container, gone=action == "destroy")
-                except NotFound:
-                    follower.refresh(container, gone=True)
+                    follower.refresh(container, event)
                 except ApiError as error:
                     follower.fail(str(error))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydockmagic.client import Client
+from pydockmagic.client import Client, NotFound
 from pydockmagic.notebook.views import read_files, read_state
 from pydockmagic.notebook.widgets.base import LiveView
 from pydockmagic.notebook.widgets.diagram import GONE
@@ -75,27 +74,36 @@ class StatesFollower:
         """The containers that are shown."""
         return frozenset(each.id for each in self.widget.view.containers)
 
-    def refresh(self, container: str, *, gone: bool) -> None:
-        """Show how it stands with a container now; one that is gone keeps its history."""
+    def refresh(self, container: str, event: dict[str, Any]) -> None:
+        """Show how it stands with a container now; of one that is gone, what its last events told."""
         with self._guard:
-            known = {each.id: each for each in self.widget.view.containers}
-            now = removed(known[container]) if gone else read_state(self._client, container)
-            self.widget.show(replace(self.widget.view, containers=_put(self.widget.view.containers, container, now)))
+            view = self.widget.view
+            known = next(each for each in view.containers if each.id == container)
+            try:
+                now = known if event["Action"] == "destroy" else read_state(self._client, container)
+            except NotFound:
+                now = known
+            if now is known:
+                now = told(known, event)
+            self.widget.show(replace(view, containers=[now if each is known else each for each in view.containers]))
 
     def fail(self, reason: str) -> None:
         """Show that nothing more will come."""
         self.widget.problem = reason
 
 
-def removed(container: StateHistory) -> StateHistory:
-    """Give the history of a container that was removed just now."""
-    if container.state == GONE:
+def told(container: StateHistory, event: dict[str, Any]) -> StateHistory:
+    """Add to a history what an event tells, where the engine cannot be asked any more: it ended, it is gone."""
+    action, attributes = str(event["Action"]), event["Actor"].get("Attributes") or {}
+    target = {"die": "removing", "destroy": GONE}.get(action)
+    if target is None or container.state == GONE:
         return container
-    import time  # noqa: PLC0415
-
-    step = StepTaken(action="rm", from_=container.state, to=GONE, time_nano=time.time_ns())
-    return StateHistory(id=container.id, name=container.name, state=GONE, history=[*container.history, step])
-
-
-def _put(containers: Sequence[StateHistory], id_: str, now: StateHistory) -> list[StateHistory]:
-    return [now if each.id == id_ else each for each in containers]
+    code = attributes.get("exitCode") if action == "die" else None
+    step = StepTaken(
+        action="rm" if action == "destroy" else action,
+        from_=container.state,
+        to=target,
+        time_nano=int(event["timeNano"]),
+        exit_code=None if code is None else int(code),
+    )
+    return StateHistory(id=container.id, name=container.name, state=target, history=[*container.history, step])

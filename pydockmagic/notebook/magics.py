@@ -11,7 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Enum, Float, Unicode, observe
+from traitlets import Bool, Enum, Float, Unicode, observe
 
 from .errors import DockerError
 from .session import Session, guarded
@@ -45,6 +45,11 @@ class DockMagic(Magics):
         "auto",
         help="Whether %layers and %states become live views: `auto` does so where a person is at the notebook, and "
         "not where it is executed without one. What is saved is the static form in any case.",
+    ).tag(config=True)
+    check = Bool(
+        False,
+        help="Whether a program that ends with an exit code other than 0 in `run` and `exec` fails the cell. Where it "
+        "does not, the cell tells the code, and the result has it as `exit_code`.",
     ).tag(config=True)
     updates = Float(8.0, min=0.1, max=20.0, help="How often a second progress is drawn, at most.").tag(config=True)
 
@@ -190,6 +195,8 @@ class DockMagic(Magics):
         with guarded(), _Finishing(output) as finishing:
             context = self.session.context(output, stdin=stdin, ask=self._ask())
             finishing.result = execute(words, context)
+        if self.check:
+            _refuse_failure(finishing.result)
         return self._shown(finishing.result, output)
 
     def _one(self, noun: list[str], line: str, cell: str | None) -> Any:
@@ -205,6 +212,7 @@ class DockMagic(Magics):
         lines = list(_command_lines(cell))
         for at, line in enumerate(lines):
             result = self.run(self._words(line.removeprefix("docker ")))
+            _refuse_failure(result)
             if at < len(lines) - 1:
                 show(self, result)  # the last one is the cell's value, which IPython shows
         return result
@@ -254,6 +262,12 @@ class _Finishing:
                 show_lines(self._source, int(match[1]))
         elif self.result is not None and self.result.stderr and not self.result.streamed and not output.wrote:
             output.write("stderr", self.result.stderr)
+
+
+def _refuse_failure(result: Result | None) -> None:
+    if result is not None and result.exit_code:
+        code = result.exit_code
+        raise DockerError(f"the program ended with exit code {code}", exit_code=code, result=result)
 
 
 def _take_context(words: list[str]) -> tuple[list[str], str | None]:

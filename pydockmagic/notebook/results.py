@@ -29,6 +29,7 @@ def teach(magics: DockMagic) -> None:
 
     formatter = magics.shell.display_formatter.ipython_display_formatter
     formatter.for_type_by_name(*_TYPE, printer)
+    magics.shell.events.register("pre_run_cell", magics.session.begin_cell)
 
 
 def forget(magics: DockMagic) -> None:
@@ -39,12 +40,15 @@ def forget(magics: DockMagic) -> None:
 
     if module := sys.modules.get(_TYPE[0]):
         formatter.type_printers.pop(getattr(module, _TYPE[1]), None)
+    magics.shell.events.unregister("pre_run_cell", magics.session.begin_cell)
 
 
 def show(magics: DockMagic, result: Any) -> None:
     """Show a result, unless the running cell has shown it already while the command ran."""
     if result is magics.session.shown:
-        magics.session.shown = None
+        if result.exit_code:
+            note = f"exit code {result.exit_code}"
+            show_forms({"text/plain": note, "text/html": _framed("", note)})
         return
     data = represent(result, magics.session.engine(), embedded=magics.session.is_embedded())
     if data:

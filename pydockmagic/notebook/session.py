@@ -61,6 +61,10 @@ class Session:
             connection=self.connection,
         )
 
+    def begin_cell(self, _info: object = None) -> None:
+        """Forget what the cell before has shown: a result that is looked at again is shown again."""
+        self.shown = None
+
     def use(self, target: str | None) -> None:
         """Take another engine from now on."""
         self.stop_feed()

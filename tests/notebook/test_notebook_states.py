@@ -7,10 +7,10 @@ import pytest
 from support.markup_check import check_static
 from support.samples import DB, LIFECYCLE, WEB, step
 
-from pydockmagic.notebook.live import removed
+from pydockmagic.notebook.live import told
 from pydockmagic.notebook.widgets.diagram import GONE, draw, lay_out
 from pydockmagic.notebook.widgets.records import StateHistory, Transition
-from pydockmagic.notebook.widgets.states import StatesView, outcome
+from pydockmagic.notebook.widgets.states import StatesView, move, outcome
 from pydockmagic.notebook.widgets.states_live import StatesWidget
 
 
@@ -132,8 +132,28 @@ def test_the_live_view_follows_what_it_is_shown():
     widget.close()
 
 
-def test_a_removed_container_keeps_its_history():
-    gone = removed(WEB)
+def event(action, **attributes):
+    return {"Action": action, "Actor": {"ID": DB.id, "Attributes": attributes}, "timeNano": int(1_700_000_099e9)}
+
+
+def test_a_container_that_removes_itself_is_told_of_by_its_events():
+    ended = told(DB, event("die", exitCode="3"))
+    gone = told(ended, event("destroy"))
     assert gone.state == GONE
-    assert [each.to for each in gone.history] == ["created", "running", "exited", GONE]
-    assert removed(gone) is gone
+    assert [each.to for each in gone.history[-2:]] == ["removing", GONE]
+    assert outcome(gone.history[-2]) == "exit code 3"
+    assert told(gone, event("destroy")) is gone
+
+
+def test_the_way_through_a_state_outside_the_table_is_one_arrow():
+    table = [*LIFECYCLE, Transition(state="running", action="rm --force", to=GONE, event="destroy")]
+    gone = told(told(DB, event("die", exitCode="137")), event("destroy"))
+    view = StatesView(table, [gone])
+    assert view.arrows(gone) == [None, ("created", "running"), None, ("running", GONE)]
+    assert view.last() == {("running", GONE)}
+
+
+def test_an_action_that_changes_nothing_is_told_without_an_arrow():
+    signalled = step("kill", "running", "running", 3, signal=15)
+    assert move(signalled) == "running"
+    assert outcome(signalled) == "SIGTERM"

@@ -13,7 +13,7 @@ from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.diagram import GONE, Diagram, draw, lay_out
 from pydockmagic.notebook.widgets.records import StateHistory, StepTaken, Transition
 
-__all__ = ["StatesView", "clock", "outcome", "shown_name"]
+__all__ = ["StatesView", "clock", "move", "outcome", "shown_name"]
 
 _ROWS = 30
 
@@ -46,16 +46,29 @@ class StatesView:
             states.setdefault(container.state or GONE, []).append(shown_name(container))
         return states
 
+    def arrows(self, container: StateHistory) -> list[tuple[str, str] | None]:
+        """Give the arrow of the diagram that each step of a history went along, if any.
+
+        A step into a state that the table leads nowhere from (``removing``) is one half of an arrow: the next step is
+        the other.
+        """
+        known = {(row.state or "", row.to or GONE) for row in self.table}
+        ways: list[tuple[str, str] | None] = []
+        waiting = ""
+        for step in container.history:
+            source, target = waiting or step.from_ or "", step.to or GONE
+            is_arrow = source != target and (source, target) in known and bool(source)
+            ways.append((source, target) if is_arrow else None)
+            waiting = source if source and source != target and not is_arrow else ""
+        return ways
+
     def taken(self) -> set[tuple[str, str]]:
-        """Give the transitions that any of the containers made."""
-        return {(step.from_, step.to or GONE) for each in self.containers for step in each.history if step.from_}
+        """Give the arrows that any of the containers went along."""
+        return {way for each in self.containers for way in self.arrows(each) if way}
 
     def last(self) -> set[tuple[str, str]]:
-        """Give the newest transition of each container."""
-        ways = [
-            [(step.from_, step.to or GONE) for step in each.history if step.from_ and step.from_ != step.to]
-            for each in self.containers
-        ]
+        """Give the newest arrow of each container."""
+        ways = [[way for way in self.arrows(each) if way] for each in self.containers]
         return {way[-1] for way in ways if way}
 
     def sentence(self) -> str:
@@ -70,7 +83,7 @@ class StatesView:
             if several:
                 lines.append(f"{shown_name(container)}:")
             for step in container.history[-_ROWS:]:
-                way = f"{step.from_ or '(new)'} -> {step.to or GONE}"
+                way = move(step, "->")
                 lines.append(f"  {clock(step)}  {way:<22} {step.action:<10} {outcome(step)}".rstrip())
         if self.note:
             lines.append(self.note)
@@ -93,8 +106,7 @@ class StatesView:
         steps = [(step, shown_name(each)) for each in self.containers for step in each.history[-_ROWS:]]
         rows = []
         for step, name in sorted(steps, key=lambda pair: pair[0].time_nano):
-            way = f"{escape(step.from_ or '(new)')} → <b>{escape(step.to or GONE)}</b>"
-            row = [markup.code(clock(step)), markup.code(step.action), way, escape(outcome(step))]
+            row = [markup.code(clock(step)), markup.code(step.action), escape(move(step)), escape(outcome(step))]
             rows.append([*([escape(name)] if several else []), *row])
         head = ("Container",) if several else ()
         listing = markup.table((*head, "Time", "Action", "Transition", "Outcome"), rows)
@@ -114,10 +126,16 @@ def clock(step: StepTaken) -> str:
     return when.strftime("%H:%M:%S.") + f"{when.microsecond // 1000:03d}"
 
 
+def move(step: StepTaken, arrow: str = "→") -> str:
+    """Write a step as ``created → running``, or the state alone where it did not change."""
+    target = step.to or GONE
+    return target if step.from_ == target else f"{step.from_ or '(new)'} {arrow} {target}"
+
+
 def outcome(step: StepTaken) -> str:
     """Say how a process ended: its exit code, the signal, and whether memory ran out."""
     parts = []
-    if step.exit_code is not None and (step.to or GONE) in ("exited", "dead", "restarting", GONE):
+    if step.exit_code is not None and step.to not in ("created", "running", "paused"):
         parts.append(f"exit code {step.exit_code}")
     if name := _signal_name(step.signal):
         parts.append(name)

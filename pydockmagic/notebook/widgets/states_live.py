@@ -10,7 +10,7 @@ import traitlets
 from pydockmagic.notebook.widgets.base import LiveView, asset
 from pydockmagic.notebook.widgets.diagram import GONE
 from pydockmagic.notebook.widgets.records import StateHistory
-from pydockmagic.notebook.widgets.states import StatesView, clock, outcome, shown_name
+from pydockmagic.notebook.widgets.states import StatesView, clock, move, outcome, shown_name
 
 __all__ = ["StatesWidget"]
 
@@ -30,7 +30,7 @@ class StatesWidget(LiveView):
             title=view.sentence(),
             engine=view.engine,
             diagram=asdict(view.diagram),
-            containers=[_container(each) for each in view.containers],
+            containers=[_container(view, each) for each in view.containers],
             **options,
         )
 
@@ -43,7 +43,7 @@ class StatesWidget(LiveView):
         """Show how things stand now; may be called from any thread."""
         self.view = view
         with self.hold_sync():
-            self.containers = [_container(each) for each in view.containers]
+            self.containers = [_container(view, each) for each in view.containers]
             self.title = view.sentence()
 
     def plain(self) -> str:
@@ -51,7 +51,7 @@ class StatesWidget(LiveView):
         return str(self.view)
 
 
-def _container(each: StateHistory) -> dict[str, object]:
+def _container(view: StatesView, each: StateHistory) -> dict[str, object]:
     return {
         "id": each.id,
         "name": shown_name(each),
@@ -59,12 +59,12 @@ def _container(each: StateHistory) -> dict[str, object]:
         "history": [
             {
                 "action": step.action,
-                "from": step.from_ or "",
-                "to": step.to or GONE,
+                "move": move(step),
+                "arrow": ">".join(way) if way else "",
                 "at": step.time_nano,
                 "clock": clock(step),
                 "outcome": outcome(step),
             }
-            for step in each.history
+            for step, way in zip(each.history, view.arrows(each), strict=True)
         ],
     }

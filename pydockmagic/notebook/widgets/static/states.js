@@ -35,9 +35,9 @@ function mountStates(model, root) {
     for (const { path, label } of paths.values()) [path, label].forEach((part) => part.classList.remove("taken", "last"));
     for (const place of places.values()) place.names = [];
     for (const each of containers) {
-      const moves = each.history.filter((step) => step.from && step.from !== step.to);
+      const moves = each.history.filter((step) => step.arrow);
       moves.forEach((step, at) => {
-        const arrow = paths.get(`${step.from}>${step.to}`);
+        const arrow = paths.get(step.arrow);
         for (const part of arrow ? [arrow.path, arrow.label] : []) {
           part.classList.add("taken");
           if (at === moves.length - 1) part.classList.add("last");
@@ -61,7 +61,7 @@ function mountStates(model, root) {
     steps.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
     body.replaceChildren(...steps.map((step) => element("tr", {},
       element("td", {}, element("code", {}, step.clock)), element("td", {}, step.name), element("td", {}, element("code", {}, step.action)),
-      element("td", {}, `${step.from || "(new)"} → `, element("b", {}, step.to)), element("td", {}, step.outcome))));
+      element("td", {}, step.move), element("td", {}, step.outcome))));
     scroller.hidden = !steps.length;
     scroller.scrollTop = scroller.scrollHeight;
   }
@@ -71,7 +71,7 @@ function mountStates(model, root) {
     seen.set(each.id, each.history.length);
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     for (const step of each.history.slice(known)) {
-      const arrow = paths.get(`${step.from}>${step.to}`);
+      const arrow = paths.get(step.arrow);
       if (!arrow) continue;
       const dot = element("svg:circle", { r: 6, class: "pydock-dot", style: `offset-path:path("${arrow.path.getAttribute("d")}")` });
       drawing.append(dot);
