@@ -45,9 +45,10 @@ def forget(magics: DockMagic) -> None:
 
 def show(magics: DockMagic, result: Any) -> None:
     """Show a result, unless the running cell has shown it already while the command ran."""
-    if result is magics.session.shown:
-        if result.exit_code:
-            note = f"exit code {result.exit_code}"
+    shown = magics.session.shown
+    if shown is not None and result is shown:
+        if shown.exit_code:
+            note = f"exit code {shown.exit_code}"
             show_forms({"text/plain": note, "text/html": _framed("", note)})
         return
     data = represent(result, magics.session.engine(), embedded=magics.session.is_embedded())

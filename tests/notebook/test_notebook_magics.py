@@ -5,6 +5,7 @@ import sys
 import pytest
 from IPython.core.completer import provisionalcompleter
 
+from pydockmagic.commands import Result
 from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.magics import _command_lines, _take_context
 
@@ -161,6 +162,7 @@ def test_a_docker_cell_stops_at_the_first_failure(shell):
         done.append(words)
         if words == ["two"]:
             raise DockerError("no")
+        return Result()
 
     magics.run = fake
     result = shell.run_cell("%%docker\none\ndocker two\nthree\n")

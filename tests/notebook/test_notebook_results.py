@@ -50,7 +50,10 @@ def ran(shell):
         class Output:
             drew_build, drew_pull = drew, False
 
-        magics.run = lambda words, stdin=None: magics._shown(result, Output())
+        def run(words, stdin=None):
+            return magics._shown(result, Output())
+
+        magics.run = run
 
     return give
 
