@@ -18,9 +18,10 @@ from . import nftables
 from .netlink import NetlinkError, NetlinkSocket
 from .nftables import Chain, Rule
 
-__all__ = ["BridgeRules", "Firewall", "Redirects"]
+__all__ = ["NETFILTER", "BridgeRules", "Firewall", "Redirects"]
 
-_NETFILTER = 12
+NETFILTER = 12
+"""The netlink protocol of packet rules."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Firewall:
     def apply(self, bridges: Sequence[BridgeRules]) -> list[str]:
         """Make the rules those of these bridges; give sentences on what could not be had."""
         try:
-            with NetlinkSocket(_NETFILTER) as netlink:
+            with NetlinkSocket(NETFILTER) as netlink:
                 nftables.replace_table(netlink, self._table, self._chains(bridges))
         except OSError as error:
             if self._sandboxed:
@@ -70,7 +71,7 @@ class Firewall:
 
     def remove(self) -> None:
         """Take every rule away."""
-        with contextlib.suppress(NetlinkError, OSError), NetlinkSocket(_NETFILTER) as netlink:
+        with contextlib.suppress(NetlinkError, OSError), NetlinkSocket(NETFILTER) as netlink:
             nftables.delete_table(netlink, self._table)
         if not self._sandboxed:
             self._iptables([], "")
