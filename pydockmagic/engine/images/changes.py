@@ -7,6 +7,7 @@ more because of it. Worked out once, when a layer is made, so that showing an im
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,13 +37,14 @@ def compare(index: LayerIndex, below: Below) -> Changes:
 
 
 class _Comparison:
+    """One layer against those below. Rows of lower layers are (number of the layer, row), topmost layer first."""
+
     def __init__(self, index: LayerIndex, below: Below) -> None:
         self._index = index
         self._chains = [chain for chain, _ in below]
         self._layers = [layer for _, layer in below]
         self._blocking: list[dict[str, bool]] = [{} for _ in below]
-        self._hidden: dict[str, int] = {}
-        self._counted: set[tuple[int, int]] = set()
+        self._gone: set[tuple[int, int]] = set()
 
     def run(self) -> Changes:
         index, layers = self._index, self._layers
@@ -69,13 +71,13 @@ class _Comparison:
                 self._hide(path, found, keeps_entries=kind is Kind.DIRECTORY and row not in index.opaque)
         if index.root_opaque:
             self._hide_below("")
-        return Changes(bytes(kinds), self._hidden)
+        return Changes(bytes(kinds), self._hidden_bytes())
 
     def _hide(self, path: str, found: tuple[int, int], *, keeps_entries: bool) -> None:
-        """Count what an entry at ``path`` hides; a plain directory over another shows what is in both."""
+        """Note what an entry at ``path`` hides; a plain directory over another shows what is in both."""
         number, row = found
         if self._layers[number].kind(row) is not Kind.DIRECTORY:
-            self._count(number, row)
+            self._gone.add(found)
         elif not keeps_entries:
             self._hide_below(path)
 
@@ -87,17 +89,29 @@ class _Comparison:
                 if path not in seen:
                     seen.add(path)
                     if self._find(path) == (number, row):
-                        self._count(number, row)
+                        self._gone.add((number, row))
 
-    def _count(self, number: int, row: int) -> None:
-        size = self._layers[number].sizes[row]
-        if size and (number, row) not in self._counted:
-            self._counted.add((number, row))  # an opaque directory may hold whiteouts all the same
-            chain = self._chains[number]
-            self._hidden[chain] = self._hidden.get(chain, 0) + size
+    def _hidden_bytes(self) -> dict[str, int]:
+        """Add up by layer. Content with several names is gone when the last of them is."""
+        hidden: dict[str, int] = {}
+        for number in {number for number, _ in self._gone}:
+            layer = self._layers[number]
+            names = _hard_links(layer)
+            firsts = {names.firsts.get(row, row) for other, row in self._gone if other == number}
+            total = sum(
+                layer.sizes[first]
+                for first in firsts
+                if all(
+                    (number, row) in self._gone or self._find(layer.paths[row]) != (number, row)
+                    for row in (first, *names.others.get(first, ()))
+                )
+            )
+            if total:
+                hidden[self._chains[number]] = total
+        return hidden
 
     def _find(self, path: str) -> tuple[int, int] | None:
-        """Give (layer, row) of what is seen at a path below this layer, or None."""
+        """Give the row that is seen at a path below this layer, or None."""
         parent = path.rpartition("/")[0]
         for number, layer in enumerate(self._layers):
             row = layer.find(path)
@@ -122,3 +136,19 @@ class _Comparison:
                 )
             known[directory] = blocks
         return blocks
+
+
+class _HardLinks(NamedTuple):
+    """``firsts``: row of a link -> row that has the content; ``others``: the other way round."""
+
+    firsts: dict[int, int]
+    others: dict[int, list[int]]
+
+
+def _hard_links(layer: LayerIndex) -> _HardLinks:
+    links = _HardLinks({}, {})
+    for row, target in layer.links.items():
+        if layer.kind(row) is Kind.HARDLINK and (first := layer.find(target)) is not None:
+            links.firsts[row] = first
+            links.others.setdefault(first, []).append(row)
+    return links

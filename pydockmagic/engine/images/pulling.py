@@ -43,7 +43,8 @@ class Puller:
         before = self._store.references.get(str(reference))
         yield {"status": f"Pulling from {reference.path}", "id": tag}
         async with self._lock:
-            image = await self._make(recipe, reference)
+            made = self._store.references.get(str(reference)) if before is None else None
+            image = self._store.images[made.image] if made else await self._make(recipe, reference)
         for chain in image.chain_ids:
             yield {"status": "Pull complete", "progressDetail": {}, "id": short_id(self._store.layer(chain).diff_id)}
         yield {"status": f"Starter image, no registry was asked: {image.origin.removeprefix('starter: ')}"}

@@ -1,53 +1,12 @@
-"""What a layer adds, changes, deletes and hides, against a plain model of stacked layers."""
+"""What a layer adds, changes, deletes and hides, against what is known of whole stacks."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pydockmagic.engine.images.changes import compare
-from pydockmagic.oci.layer import Kind, LayerEntry, LayerIndex
-
-
-@dataclass
-class View:
-    """What is seen through some layers: path -> (chain, kind, size)."""
-
-    seen: dict[str, tuple[str, Kind, int]] = field(default_factory=dict)
-
-    def below(self, path: str) -> list[str]:
-        return [p for p in self.seen if p.startswith(path + "/")]
-
-    def apply(self, chain: str, entries: list[LayerEntry]) -> tuple[str, dict[str, int]]:
-        """Apply a layer; gives the letters of its entries in order, and the bytes that it hid."""
-        before = dict(self.seen)
-        letters = []
-        for entry in sorted(entries, key=lambda e: e.path.encode().replace(b"/", b"\0")):
-            if entry.kind is Kind.WHITEOUT:
-                letters.append("D")
-            else:
-                letters.append("C" if entry.path in before else "A")
-        removed: set[str] = set()
-        for entry in entries:
-            if entry.path not in before:
-                continue
-            was_directory = before[entry.path][1] is Kind.DIRECTORY
-            if entry.kind is Kind.DIRECTORY and was_directory:
-                removed |= set(self.below(entry.path)) if entry.opaque else set()
-            else:
-                removed |= {entry.path, *self.below(entry.path)}
-        hidden: dict[str, int] = {}
-        for path in removed:
-            owner, _, size = before[path]
-            if size:
-                hidden[owner] = hidden.get(owner, 0) + size
-            del self.seen[path]
-        for entry in entries:
-            if entry.kind is not Kind.WHITEOUT:
-                self.seen[entry.path] = (chain, entry.kind, entry.size)
-        return "".join(letters), hidden
+from pydockmagic.oci.layer import Kind, LayerEntry, LayerIndex, MergedView, change_kinds, wasted_by_layer
 
 
 def _layer(tree: dict[str, object], base: str = "") -> list[LayerEntry]:
@@ -75,18 +34,31 @@ trees = st.recursive(
 )
 
 
-@given(st.lists(trees, min_size=1, max_size=5))
-def test_letters_and_hidden_bytes_agree_with_a_plain_model(stack: list[dict[str, object]]) -> None:
-    view = View()
-    below: list[tuple[str, LayerIndex]] = []
-    for number, tree in enumerate(stack):
-        entries = _layer(tree)
-        index = LayerIndex.from_entries(entries)
-        letters, hidden = view.apply(str(number), entries)
-        changes = compare(index, below)
-        assert changes.kinds.decode() == letters
-        assert changes.hidden == hidden
-        below.insert(0, (str(number), index))
+@given(st.lists(trees, min_size=1, max_size=6))
+def test_layer_by_layer_gives_what_the_whole_stack_gives(stack: list[dict[str, object]]) -> None:
+    indexes = [LayerIndex.from_entries(_layer(tree)) for tree in stack]
+    wasted = [0] * len(indexes)
+    for number, index in enumerate(indexes):
+        below = [(str(lower), indexes[lower]) for lower in reversed(range(number))]
+        found = compare(index, below)
+        assert found.kinds.decode() == change_kinds(index, MergedView(indexes[:number]))
+        for chain, size in found.hidden.items():
+            wasted[int(chain)] += size
+    assert wasted == wasted_by_layer(indexes)
+
+
+def test_content_with_several_names_is_hidden_with_the_last_of_them() -> None:
+    base = LayerIndex.from_entries(
+        [
+            LayerEntry("a", Kind.FILE, size=7),
+            LayerEntry("b", Kind.HARDLINK, linkname="a"),
+            LayerEntry("c", Kind.SYMLINK, linkname="a"),
+        ]
+    )
+    one = LayerIndex.from_entries([LayerEntry("a", Kind.WHITEOUT)])
+    two = LayerIndex.from_entries([LayerEntry("b", Kind.FILE, size=1)])
+    assert compare(one, [("base", base)]).hidden == {}
+    assert compare(two, [("one", one), ("base", base)]).hidden == {"base": 7}
 
 
 def test_an_opaque_root_hides_everything() -> None:

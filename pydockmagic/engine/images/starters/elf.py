@@ -48,7 +48,7 @@ def read_elf(path: Path) -> Elf:
     with data:
         try:
             return _parse(data, path)
-        except (struct.error, UnicodeDecodeError) as error:
+        except (struct.error, OverflowError, UnicodeDecodeError) as error:
             raise NotElfError(f"{path}: {error}") from None
 
 
