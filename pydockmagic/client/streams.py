@@ -191,12 +191,17 @@ class Hijacked:
         """Whether ``close`` was called."""
         return self._closed.is_set()
 
-    def read(self) -> bytes:
-        """Return the next bytes off the wire, frames and all; empty at the end."""
+    def read(self, timeout: float | None = None) -> bytes:
+        """Return the next bytes off the wire, frames and all; empty at the end.
+
+        Raises ``TimeoutError`` where nothing comes for ``timeout`` seconds.
+        """
         import httpcore  # noqa: PLC0415 - already loaded by whoever made the response
 
         try:
-            data: bytes = self._stream.read(_CHUNK, timeout=None)
+            data: bytes = self._stream.read(_CHUNK, timeout=timeout)
+        except httpcore.ReadTimeout:
+            raise TimeoutError from None
         except (httpcore.NetworkError, httpcore.TimeoutException, OSError) as error:
             if self._closed.is_set() or isinstance(error.__context__, ConnectionResetError):
                 return b""

@@ -18,7 +18,7 @@ from .context import (
     Quiet,
     Terminal,
 )
-from .errors import CommandError, UsageError, WordsError
+from .errors import CommandError, Interrupted, UsageError, WordsError
 from .execute import build, execute, help_text
 from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
 from .words import split
@@ -32,6 +32,7 @@ __all__ = [
     "Connection",
     "Context",
     "InspectResult",
+    "Interrupted",
     "Output",
     "OutputStream",
     "PullProgress",

@@ -174,7 +174,8 @@ class Context:
 
     ``stdin`` is what ``-i`` hands on (bytes, or an open file); ``interactive`` says that a person can answer questions,
     through ``ask``. ``echo`` asks for every text to be written to ``output`` as it comes, as a terminal wants it;
-    otherwise only what streams is written and the rest is in the result. ``body`` is a cell's text (a Dockerfile).
+    otherwise only what streams is written and the rest is in the result. ``binary`` takes archives (``docker save`` without
+    ``-o``); there is none in a notebook.
     """
 
     output: Output = field(default_factory=Quiet)
@@ -187,8 +188,7 @@ class Context:
     ask: Callable[[str], str] | None = None
     terminal: Terminal | None = None
     columns: int = 80
-    program: str = "docker"
-    body: str | None = None
+    binary: BinaryIO | None = None
 
     @property
     def client(self) -> Client:

@@ -2,6 +2,7 @@
 
 ```
 CommandError        exit code, message, what to do next
+ +- Interrupted     a person stopped it
  +- WordsError      the line cannot be split into words
  +- UsageError      the words do not fit the grammar
 ```
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .results import Result
 
-__all__ = ["CommandError", "UsageError", "WordsError"]
+__all__ = ["CommandError", "Interrupted", "UsageError", "WordsError"]
 
 
 class CommandError(Exception):
@@ -52,6 +53,15 @@ class CommandError(Exception):
         if self.hint:
             parts.append(f"\n{self.hint}\n")
         return "".join(parts)
+
+
+class Interrupted(CommandError):  # noqa: N818 - named for what happened
+    """A person interrupted the command; ``message`` says what became of the container. docker prints nothing."""
+
+    @property
+    def stderr(self) -> str:
+        """Nothing: who pressed the key knows."""
+        return ""
 
 
 class WordsError(CommandError):
