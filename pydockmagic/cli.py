@@ -1,0 +1,184 @@
+"""``pydock``: docker's command line on the same commands as the notebook, and ``pydock engine serve``.
+
+What is here is only what a terminal adds: standard streams, raw keys for ``run -it``, progress lines that redraw
+themselves, exit codes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from pydockmagic.commands import (
+    BuildProgress,
+    CommandError,
+    Context,
+    Interrupted,
+    OutputStream,
+    PullProgress,
+    execute,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:2] == ["engine", "serve"] and not {"--help", "-h"} & set(words):
+        _serve(words[2:])
+    output = TerminalOutput()
+    context = _context(output)
+    try:
+        result = execute(words, context)
+    except Interrupted as error:
+        return error.exit_code
+    except CommandError as error:
+        output.write("stderr", error.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has gone. Point the stream elsewhere, or the interpreter complains when it flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    finally:
+        context.connection.close()
+    return result.exit_code
+
+
+def _serve(options: Sequence[str]) -> None:
+    """Become the engine: the same process, so that whoever started us supervises it."""
+    os.execv(sys.executable, [sys.executable, "-m", "pydockmagic.engine", "serve", *options])  # noqa: S606
+
+
+def _context(output: TerminalOutput) -> Context:
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    person = sys.stdin.isatty()
+    terminal = ProcessTerminal(sys.stdin.fileno(), sys.stdout.fileno()) if person and sys.stdout.isatty() else None
+    return Context(
+        output=output,
+        stdin=stdin.raw if hasattr(stdin, "raw") else stdin,
+        interactive=person,
+        echo=True,
+        ask=_ask if person else None,
+        terminal=terminal,
+        columns=_columns(),
+        binary=None if sys.stdout.isatty() else stdout,
+    )
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:
+        return ""
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+class TerminalOutput:
+    """Texts to the standard streams as they are; on a terminal, pulls as lines that are drawn over."""
+
+    def __init__(self, out: BinaryIO | None = None, err: BinaryIO | None = None) -> None:
+        self._streams = {"stdout": out or sys.stdout.buffer, "stderr": err or sys.stderr.buffer}
+
+    @property
+    def draws_progress(self) -> bool:
+        """Nothing is drawn: docker's own lines say it all, on a terminal and in a file alike."""
+        return False
+
+    def write(self, stream: OutputStream, text: str) -> None:
+        """Write text at once."""
+        if not text:
+            return
+        target = self._streams[stream]
+        target.write(text.encode("utf-8", "surrogateescape"))
+        target.flush()
+
+    def step(self, progress: BuildProgress) -> None:
+        """Nothing to add to docker's own text."""
+
+    def pull(self, progress: PullProgress) -> None:
+        """Nothing to add to docker's own text."""
+
+
+class ProcessTerminal:
+    """The terminal on our standard input and output."""
+
+    def __init__(self, source: int, target: int) -> None:
+        self._source = source
+        self._target = target
+        self._waker, self._wake = os.pipe()
+
+    def size(self) -> tuple[int, int]:
+        """Return height and width in characters."""
+        try:
+            found = os.get_terminal_size(self._target)
+        except OSError:
+            return 24, 80
+        return found.lines, found.columns
+
+    @contextmanager
+    def raw(self) -> Iterator[None]:
+        """Pass every key through while inside; the terminal's own settings come back whatever happens."""
+        import termios  # noqa: PLC0415 - only for -t
+        import tty  # noqa: PLC0415
+
+        before = termios.tcgetattr(self._source)
+        tty.setraw(self._source, termios.TCSADRAIN)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(self._source, termios.TCSADRAIN, before)
+
+    def read(self) -> bytes:
+        """Return the next keys; empty at the end, and after ``wake``."""
+        ready, _, _ = select.select([self._source, self._waker], [], [])
+        if self._waker in ready:
+            return b""
+        try:
+            return os.read(self._source, 4096)
+        except OSError:
+            return b""
+
+    def wake(self) -> None:
+        """End a ``read`` that waits in another thread, and all later ones."""
+        with suppress(OSError):
+            os.write(self._wake, b"\0")
+
+    def write(self, data: bytes) -> None:
+        """Show bytes as they are."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._target, view) :]
+
+    @contextmanager
+    def on_resize(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call back whenever the window changes its size, while inside."""
+
+        def changed(_number: int, _frame: FrameType | None) -> None:
+            callback()
+
+        before = signal.signal(signal.SIGWINCH, changed)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGWINCH, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
