@@ -12,7 +12,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from .api.server import ApiServer, TlsFiles
 from .api.swarm import SwarmRoutes
 from .api.system import SystemRoutes
 from .api.volumes import VolumeRoutes
+from .builder.service import Builder
 from .containers.core import Core, Surroundings
 from .containers.ports import JoinRequest, NetworkRequest, NetworkSandbox
 from .containers.service import ContainerService
@@ -136,6 +137,14 @@ class Daemon:
         self._images.users = self._image_users
         await self._containers.open()
         self._opened.push_async_callback(self._close_containers)
+        self._builder = Builder(
+            state=self._state,
+            events=self._events,
+            images=self._images,
+            containers=self._containers,
+            storage=storage,
+            data_root=options.data_root,
+        )
         await self._networks.recover([c.id for c in core.store if c.record.state.pid])
         self.server = ApiServer(self._routes(await self._facts(identity, storage)), _headers())
         self._opened.push_async_callback(self.server.close)
@@ -188,16 +197,13 @@ class Daemon:
             SystemRoutes(facts, self._events, counters),
             ContainerRoutes(self._containers),
             ExecRoutes(self._containers.execs),
-            ImageRoutes(self._images, self._builds(), _Commits()),
+            ImageRoutes(self._images, self._builder, _Commits()),
             NetworkRoutes(self._networks, self._containers),
             VolumeRoutes(self._containers.volumes),
             ExtensionRoutes(facts, self._images, self._containers),
             SwarmRoutes(),
         )
         return [route for family in families for route in family.routes()]
-
-    def _builds(self) -> _Builds | None:
-        return None
 
     def _image_users(self, image_id: str) -> list[ImageUser]:
         return [
@@ -290,13 +296,6 @@ class _Counters:
         if not kinds or "volume" in kinds:
             document["Volumes"] = await self._containers.volumes.usage()
         return document
-
-
-class _Builds:
-    def build(
-        self, query: Mapping[str, list[str]], context: AsyncIterator[bytes], *, progress: bool
-    ) -> AsyncIterator[Mapping[str, Any]]:
-        raise NotImplementedError
 
 
 class _Commits:

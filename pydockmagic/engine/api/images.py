@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 
+from pydockmagic.engine.builder.options import BuildOptions
+from pydockmagic.engine.builder.service import Builder
 from pydockmagic.engine.errors import InvalidParameter, NotImplementedHere
 from pydockmagic.engine.images.service import ImageService
 
 from .messages import JSON, Answer, Reply, Request, Stream, json_lines, reply_json
 from .router import Route
 
-__all__ = ["Builds", "Commits", "ImageRoutes"]
-
-
-class Builds(Protocol):
-    """What the routes need of the builder."""
-
-    def build(
-        self, query: Mapping[str, list[str]], context: AsyncIterator[bytes], *, progress: bool
-    ) -> AsyncIterator[Mapping[str, Any]]:
-        """Build, giving Docker's JSON stream."""
-        ...
+__all__ = ["Commits", "ImageRoutes"]
 
 
 class Commits(Protocol):
@@ -36,9 +28,9 @@ class Commits(Protocol):
 class ImageRoutes:
     """What clients do with images."""
 
-    def __init__(self, images: ImageService, builds: Builds | None, commits: Commits) -> None:
+    def __init__(self, images: ImageService, builder: Builder, commits: Commits) -> None:
         self._images = images
-        self._builds = builds
+        self._builder = builder
         self._commits = commits
 
     def routes(self) -> list[Route]:
@@ -143,15 +135,13 @@ class ImageRoutes:
 
     async def build(self, request: Request) -> Answer:
         """Build an image from a Dockerfile and its context."""
-        if self._builds is None:
-            raise NotImplementedHere("this engine has no builder")
         progress = request.headers.get("x-pydock-progress", "") == "1"
-        messages = self._builds.build(request.query, request.chunks(), progress=progress)
-        return Stream(chunks=json_lines(messages), content_type=JSON)
+        options = BuildOptions.from_query(request.query, progress=progress)
+        return Stream(chunks=json_lines(self._builder.build(request.chunks(), options)), content_type=JSON)
 
     async def build_prune(self, request: Request) -> Answer:
         """Forget the build cache: it is made of images, which ``image prune`` removes."""
-        return reply_json({"CachesDeleted": None, "SpaceReclaimed": 0})
+        return reply_json(await self._builder.prune(all=request.flag("all"), filters=request.filters()))
 
     async def build_cancel(self, request: Request) -> Answer:
         """Cancel a BuildKit build: there are none; a classic one ends with its connection."""

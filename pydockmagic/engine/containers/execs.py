@@ -162,7 +162,7 @@ class Execs:
             self._ended(instance, 126)
             raise Conflict(f"container {container.id} is not running") from None
         except StartError as error:
-            self._ended(instance, error.exit_code)
+            self._ended(instance, 127 if error.exit_code == 127 else 126)
             raise
         instance.pid, instance.running = running.pid, True
         container.exec_ids[instance.id] = True
