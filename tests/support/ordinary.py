@@ -1,6 +1,7 @@
 """Run programs as an ordinary user, also where the tests run as root from a place that nobody else may read."""
 
 import functools
+import importlib
 import os
 import shutil
 import subprocess
@@ -8,17 +9,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pydockmagic
-
 NOBODY = 65534
+_DEPENDENCIES = ("msgspec", "h11")
+"""What the engine needs of others; the ordinary user's interpreter may have nothing installed."""
 
 
 @functools.cache
 def interpreter():
     """An interpreter that an ordinary user can run."""
-    for candidate in (sys.executable, "/usr/bin/python3"):
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    same = f"import sys; assert sys.version_info[:2] == {sys.version_info[:2]!r}"  # for extension modules
+    for candidate in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
         try:
-            subprocess.run([candidate, "-c", ""], **identity(), capture_output=True, check=True)
+            subprocess.run([candidate, "-c", same], **identity(), capture_output=True, check=True)
         except (OSError, subprocess.CalledProcessError):
             continue
         return candidate
@@ -31,21 +34,22 @@ def identity():
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
+def _copy(source, target):
+    """Copy a package so that anybody may read it."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.js", "*.css")
+    shutil.copytree(source, target, ignore=ignored, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 class OrdinaryUser:
     """A folder that anybody may read, with the package in it, and programs run there as an ordinary user."""
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="pydock-test-"))
         self.folder.chmod(0o755)
-        shutil.copytree(
-            Path(pydockmagic.__file__).parent,
-            self.folder / "pydockmagic",
-            ignore=shutil.ignore_patterns("__pycache__", "*.js", "*.css"),
-            copy_function=shutil.copyfile,
-        )
-        for path in (self.folder / "pydockmagic").rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        (self.folder / "pydockmagic").chmod(0o755)
+        for name in ("pydockmagic", *_DEPENDENCIES):
+            _copy(Path(importlib.import_module(name).__file__).parent, self.folder / name)
         self.home = self.folder / "home"
         self.home.mkdir()
         self.home.chmod(0o777)

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,7 +91,7 @@ class Plumbing:
         self.namespace_number = os.fstat(self._home).st_ino
         if self.sandboxed:
             self._netlink.send([set_link(_LOOPBACK, up=True)])
-            with contextlib.suppress(FileExistsError):  # so that what is to be redirected is routed at all
+            if not _has_default_route(self._netlink):  # so that what is to be redirected is routed at all
                 self._netlink.send([add_default_route(_LOOPBACK)])
 
     def close(self) -> None:
@@ -183,8 +183,9 @@ class Plumbing:
             name = next(f"eth{number}" for number in range(len(taken) + 1) if f"eth{number}" not in taken)
             self._netlink.send([add_veth(_pipe_name(), bridge, name, namespace)])
             index = find_link(netlink, name).index
-            with contextlib.suppress(FileExistsError):  # one default route is enough
-                _configure(netlink, index, interface)
+            if _has_default_route(netlink):
+                interface = replace(interface, gateway="")
+            _configure(netlink, index, interface)
         return name
 
     def unplug(self, namespace: int, address: ipaddress.IPv4Interface) -> None:
@@ -221,6 +222,10 @@ class Plumbing:
             setns(self._home, CLONE_NEWNET)
         netlink.send([set_link(_LOOPBACK, up=True)])
         return descriptor, netlink
+
+
+def _has_default_route(netlink: NetlinkSocket) -> bool:
+    return any(route.destination.prefixlen == 0 for route in routes(netlink))
 
 
 def _configure(netlink: NetlinkSocket, index: int, interface: Interface) -> None:

@@ -136,7 +136,7 @@ class Relay:
         self._engines.add(number)
         self._loop.watch(number, READ, lambda _events: self._heard(number))
         with socket.socket(fileno=os.dup(number)) as answering:
-            wire.send(answering, self._facts)
+            wire.send(answering, {"pid": os.getpid(), **self._facts})
 
     def _heard(self, number: int) -> None:
         """Note the end of an engine: it says nothing else."""
