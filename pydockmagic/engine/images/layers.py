@@ -21,7 +21,7 @@ from pydockmagic.engine.storage.form import overlay_prefix
 from pydockmagic.engine.storage.trash import Trash
 from pydockmagic.oci.digest import chain_id, hex_of, sha256_digest
 from pydockmagic.oci.errors import OciError
-from pydockmagic.oci.layer import LayerIndex, ScannedLayer, extract, iter_tar, write_tar
+from pydockmagic.oci.layer import Kind, LayerIndex, ScannedLayer, extract, iter_tar, write_tar
 from pydockmagic.oci.layer.decompress import open_stream
 from pydockmagic.oci.layer.reader import ByteStream
 
@@ -130,7 +130,7 @@ class Layers:
             chain_id=name,
             diff_id=scanned.diff_id,
             parent=below[-1] if below else None,
-            size=scanned.content_size,
+            size=scanned.content_size + _symlink_bytes(scanned.index),
             files=len(scanned.index),
             tar_size=tar_size,
         )
@@ -196,6 +196,11 @@ class _Counted:
         data = self._stream.read(size)
         self.size += len(data)
         return data
+
+
+def _symlink_bytes(index: LayerIndex) -> int:
+    """Count the texts of symlinks: Docker adds up what ``stat`` gives for everything but directories."""
+    return sum(len(os.fsencode(text)) for row, text in index.links.items() if index.kind(row) is Kind.SYMLINK)
 
 
 def _one_owner() -> bool:

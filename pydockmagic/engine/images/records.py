@@ -10,7 +10,7 @@ __all__ = ["BuildStep", "ImageRecord", "LayerRecord", "ReferenceRecord"]
 class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One unpacked layer, known by its chain id; the directory is ``layers/HEX/diff`` below the data root.
 
-    ``size`` is bytes of file content (what Docker counts), ``files`` the number of entries in the index.
+    ``size`` is bytes of file content and of symlinks' texts (what Docker counts), ``files`` the number of entries.
     """
 
     chain_id: str

@@ -36,6 +36,7 @@ a container that stays, try:
 
 """
 
+_WRITTEN = 1_767_225_600  # when this program was made up: the first of January 2026
 _BASE = 0x400000
 _HEADERS = 64 + 56
 _X86_64, _AARCH64 = 62, 183
@@ -108,6 +109,6 @@ class HelloWorld:
         tree.finish()
         return Starter(
             source=f"a program written by the engine itself for {platform.machine()}, nothing was downloaded",
-            created=0,
+            created=_WRITTEN,
             command=("/hello",),
         )
