@@ -75,6 +75,8 @@ def clean_path(name: str) -> str:
         raise UnsafePath(f"name {name!r} holds a NUL byte")
     if len(name) >= _PATH_MAX:
         raise LimitExceeded(f"name of {len(name)} characters is too long: {name[:80]!r}...")
+    if "/." not in name and "//" not in name and name[:1] not in {"", ".", "/"}:
+        return name.removesuffix("/")
     parts: list[str] = []
     for part in name.split("/"):
         if part in {"", "."}:

@@ -148,7 +148,9 @@ class _Extraction:
             self._whiteout(head, name)
             return
         parent = self._parents.get(head) or self._parent(head)
-        entry = msgspec.structs.replace(member.entry, path=parent.join(name))
+        entry = member.entry
+        if (path := parent.join(name)) != entry.path:
+            entry = msgspec.structs.replace(entry, path=path)
         if entry.xattrs:
             entry = msgspec.structs.replace(entry, xattrs=tuple(pair for pair in entry.xattrs if travels(pair[0])))
         try:
@@ -161,7 +163,7 @@ class _Extraction:
         if member.entry.kind is not Kind.DIRECTORY:
             raise UnsafePath(f"{member.entry.path!r} would replace the root itself")
         if self._whiteouts != "keep":
-            node = self._node(self._base)
+            node = self._tree.below(self._base)
             node.entry, node.mtime_ns, node.finish = member.entry, member.mtime_ns, True
 
     # -- parents
@@ -178,19 +180,13 @@ class _Extraction:
             fd = open_beneath(self._root_fd, path, os.O_PATH | os.O_DIRECTORY)
         if len(self._parents) >= _CACHED_PARENTS:
             self._forget_parents()
-        self._parents[head] = parent = _Parent(fd, path, self._node(path))
+        self._parents[head] = parent = _Parent(fd, path, self._tree.below(path))
         return parent
 
     def _forget_parents(self) -> None:
         for parent in self._parents.values():
             os.close(parent.fd)
         self._parents.clear()
-
-    def _node(self, path: str) -> Node:
-        node = self._tree
-        for name in path.split("/") if path else ():
-            node = node.children.setdefault(name, Node())
-        return node
 
     def _make_parents(self, head: str) -> str:
         if self._overlay:
@@ -202,7 +198,7 @@ class _Extraction:
         except NotADirectoryError:
             raise UnsafePath(f"{head!r} is no directory, yet the archive has entries below it") from None
         for directory in made:
-            node = self._node(directory)
+            node = self._tree.below(directory)
             uid, gid = owner or (0, 0)
             node.entry = LayerEntry(directory, Kind.DIRECTORY, mode=0o755, uid=uid, gid=gid)
             node.finish = self._overlay
@@ -213,7 +209,7 @@ class _Extraction:
         parts = head.split("/")
         node = self._tree
         for depth, name in enumerate(parts):
-            node = node.children.get(name, Node())
+            node = node.get(name) or Node()
             if node.entry is not None and node.entry.kind is Kind.WHITEOUT:
                 parent = self._parent("/".join(parts[:depth]))
                 entry = LayerEntry(parent.join(name), Kind.DIRECTORY, mode=0o755)
@@ -234,7 +230,7 @@ class _Extraction:
         self._hide(self._parents.get(head) or self._parent(head), hidden)
 
     def _hide(self, parent: _Parent, name: str) -> None:
-        node = parent.node.children.get(name)
+        node = parent.node.get(name)
         if node is not None and node.entry is not None:
             # Whiteouts concern lower layers only: what this layer itself brings stays, without what was below it.
             if node.entry.kind is Kind.DIRECTORY:
@@ -244,7 +240,7 @@ class _Extraction:
         if self._overlay:
             self._make_whiteout(parent.fd, name)
             path = parent.join(name)
-            parent.node.children[name] = Node(LayerEntry(path, Kind.WHITEOUT))
+            parent.node.put(name, Node(LayerEntry(path, Kind.WHITEOUT)))
 
     def _make_whiteout(self, parent_fd: int, name: str) -> None:
         try:
@@ -258,7 +254,7 @@ class _Extraction:
     def _hide_lower(self, path: str) -> None:
         """Make a directory opaque; in a whole root, remove from it what this archive did not bring."""
         with _closing(open_beneath(self._root_fd, path, _OPEN_DIRECTORY)) as fd:
-            node = self._node(path)
+            node = self._tree.below(path)
             if not self._overlay:
                 self._remove_unknown(fd, node)
                 return
@@ -268,7 +264,7 @@ class _Extraction:
 
     def _remove_unknown(self, directory_fd: int, node: Node) -> None:
         for name in os.listdir(directory_fd):
-            known = node.children.get(name)
+            known = node.get(name)
             if known is None or (known.entry is None and not known.children):
                 remove_entry(directory_fd, name)
             elif known.children:
@@ -278,7 +274,7 @@ class _Extraction:
 
     def _remove(self, parent: _Parent, name: str) -> None:
         if remove_entry(parent.fd, name):
-            node = parent.node.children.pop(name, None)
+            node = parent.node.drop(name)
             if node is not None and node.children:
                 stale = parent.join(name)
                 for head in [head for head, known in self._parents.items() if _is_below(known.path, stale)]:
@@ -291,17 +287,20 @@ class _Extraction:
             self._make_directory(entry, member.mtime_ns, parent, name)
         elif entry.kind is Kind.FILE:
             fd = self._create(entry, parent, name, lambda: os.open(name, _NEW_FILE, 0o600, dir_fd=parent.fd))
-            with _closing(fd):
-                _write_content(fd, reader, member)
+            try:
+                if member.entry.size:
+                    _write_content(fd, reader, member)
                 self._dress(fd, entry, member.mtime_ns)
-            parent.node.children[name] = Node(self._owned(entry))
+            finally:
+                os.close(fd)
+            parent.node.put(name, Node(self._owned(entry)))
         elif entry.kind is Kind.HARDLINK:
             self._make_link(entry, parent, name)
         elif entry.kind is Kind.SYMLINK:
             self._create(entry, parent, name, lambda: os.symlink(entry.linkname, name, dir_fd=parent.fd))
             self._dress_plain(entry, parent.fd, name, member.mtime_ns)
             entry = msgspec.structs.replace(self._owned(entry), mode=0o777, xattrs=())
-            parent.node.children[name] = Node(entry)
+            parent.node.put(name, Node(entry))
         else:
             self._make_special(entry, member.mtime_ns, parent, name)
 
@@ -317,7 +316,7 @@ class _Extraction:
             return make()
 
     def _make_directory(self, entry: LayerEntry, mtime_ns: int, parent: _Parent, name: str) -> None:
-        known = parent.node.children.get(name)
+        known = parent.node.get(name)
         opaque = known is not None and known.entry is not None and known.entry.opaque
         try:
             os.mkdir(name, 0o700, dir_fd=parent.fd)
@@ -332,7 +331,7 @@ class _Extraction:
                 if opaque:
                     with _closing(os.open(name, _OPEN_DIRECTORY, dir_fd=parent.fd)) as fd:
                         mark_opaque(fd, user=self._user)
-        node = parent.node.children.setdefault(name, Node())
+        node = parent.node.child(name)
         node.entry = msgspec.structs.replace(self._owned(entry), opaque=opaque)
         node.mtime_ns, node.finish = mtime_ns, True
 
@@ -351,13 +350,13 @@ class _Extraction:
                 self._create(entry, parent, name, lambda: _link(target_fd, target_name, parent.fd, name))
         except (FileNotFoundError, NotADirectoryError):
             raise LayerError(f"{entry.path!r} is a hard link to {target!r}, which does not exist") from None
-        origin = self._node(target)
+        origin = self._tree.below(target)
         if origin.entry is None:
-            parent.node.children[name] = Node(msgspec.structs.replace(entry, linkname=target, size=0, xattrs=()))
+            parent.node.put(name, Node(msgspec.structs.replace(entry, linkname=target, size=0, xattrs=())))
             return
         if origin.inode is None:
             origin.inode = Inode(origin.entry)
-        parent.node.children[name] = Node(entry, origin.inode)
+        parent.node.put(name, Node(entry, origin.inode))
 
     def _make_special(self, entry: LayerEntry, mtime_ns: int, parent: _Parent, name: str) -> None:
         if entry.kind is Kind.FIFO:
@@ -374,7 +373,7 @@ class _Extraction:
             device = os.makedev(*entry.device)
             self._create(entry, parent, name, lambda: os.mknod(name, form | 0o600, device, dir_fd=parent.fd))
         self._dress_plain(entry, parent.fd, name, mtime_ns)
-        parent.node.children[name] = Node(msgspec.structs.replace(self._owned(entry), xattrs=()))
+        parent.node.put(name, Node(msgspec.structs.replace(self._owned(entry), xattrs=())))
 
     # -- owners, modes, times
 

@@ -199,7 +199,7 @@ def parse_block(block: bytes) -> RawHeader:
         _octal(size),
         _octal(mtime),
         flag,
-        linkname.split(b"\0", 1)[0],
+        linkname.split(b"\0", 1)[0] if linkname[0] else b"",
         (_octal(major), _octal(minor)) if is_device else (0, 0),
         block[386:512] if flag == b"S" else b"",
     )
@@ -217,15 +217,17 @@ def _octal(field: bytes) -> int:
         negative = field[0] == 0xFF
         value = int.from_bytes(field, "big", signed=negative)
         return value if negative else value & ~(0x80 << 8 * (len(field) - 1))
-    digits = field.split(b"\0", 1)[0].strip(b" ")
-    if not digits:
-        return 0
+    digits = field.rstrip(b" \0")
     if not digits.isdigit():
-        raise TarError(f"invalid tar header: {field!r} is no number")
+        digits = digits.split(b"\0", 1)[0].strip(b" ")
+        if not digits:
+            return 0
     try:
-        return int(digits, 8)
+        if digits.isdigit():
+            return int(digits, 8)
     except ValueError:
-        raise TarError(f"invalid tar header: {field!r} is no octal number") from None
+        pass
+    raise TarError(f"invalid tar header: {field!r} is no octal number")
 
 
 def parse_pax(body: bytes) -> list[tuple[str, bytes]]:

@@ -36,15 +36,9 @@ def index_tar(stream: ByteStream, *, limits: ExtractLimits = DEFAULT_LIMITS) -> 
     return ScannedLayer(index, diff_id, index.content_size)
 
 
-def _node(root: Node, path: str) -> Node:
-    for name in path.split("/") if path else ():
-        root = root.children.setdefault(name, Node())
-    return root
-
-
 def _add(root: Node, entry: LayerEntry) -> None:
     head, _, name = entry.path.rpartition("/")
-    parent = _node(root, head)
+    parent = root.below(head)
     if name == OPAQUE_NAME:
         known = parent.entry or LayerEntry(head, Kind.DIRECTORY, mode=0o755)
         parent.entry = msgspec.structs.replace(known, opaque=True)
@@ -54,18 +48,18 @@ def _add(root: Node, entry: LayerEntry) -> None:
         hidden = name[len(WHITEOUT_PREFIX) :]
         if hidden in {"", ".", ".."}:
             raise UnsafePath(f"whiteout {name!r} hides no entry of its directory")
-        if hidden not in parent.children:
+        if parent.get(hidden) is None:
             path = f"{head}/{hidden}" if head else hidden
-            parent.children[hidden] = Node(LayerEntry(path, Kind.WHITEOUT))
+            parent.put(hidden, Node(LayerEntry(path, Kind.WHITEOUT)))
     elif entry.kind is Kind.DIRECTORY:
-        node = parent.children.setdefault(name, Node())
+        node = parent.child(name)
         opaque = node.entry is not None and (node.entry.opaque or node.entry.kind is Kind.WHITEOUT)
         node.entry = msgspec.structs.replace(entry, opaque=opaque)
     elif entry.kind is Kind.HARDLINK:
         target = clean_path(entry.linkname)
-        origin = _node(root, target)
+        origin = root.below(target)
         if origin.entry is not None and origin.inode is None:
             origin.inode = Inode(origin.entry)
-        parent.children[name] = Node(msgspec.structs.replace(entry, linkname=target), origin.inode)
+        parent.put(name, Node(msgspec.structs.replace(entry, linkname=target), origin.inode))
     else:
-        parent.children[name] = Node(entry)
+        parent.put(name, Node(entry))

@@ -133,8 +133,9 @@ class TarReader:
         return self._buffer[start : self._position]
 
     def _skip(self) -> None:
-        for _ in self.chunks():
-            pass
+        if self._left:
+            for _ in self.chunks():
+                pass
         if self._padding:
             # The last member's padding is missing in some archives; whoever needs more will notice.
             while len(self._buffer) - self._position < self._padding:

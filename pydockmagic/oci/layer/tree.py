@@ -34,10 +34,40 @@ class Node:
     def __init__(self, entry: LayerEntry | None = None, inode: Inode | None = None) -> None:
         self.entry = entry
         self.inode = inode
-        self.children: dict[str, Node] = {}
+        self.children: dict[str, Node] | None = None
+        """None until there is one: most names are files."""
         self.mtime_ns = 0
         self.finish = False
         """Whether mode and times are still to be set on disk."""
+
+    def get(self, name: str) -> Node | None:
+        """Give a child, or None."""
+        return self.children.get(name) if self.children else None
+
+    def put(self, name: str, node: Node) -> None:
+        """Set a child."""
+        if self.children is None:
+            self.children = {}
+        self.children[name] = node
+
+    def child(self, name: str) -> Node:
+        """Give a child, which is made if there was none."""
+        node = self.get(name)
+        if node is None:
+            node = Node()
+            self.put(name, node)
+        return node
+
+    def drop(self, name: str) -> Node | None:
+        """Remove a child with all below it; gives it, or None."""
+        return self.children.pop(name, None) if self.children else None
+
+    def below(self, path: str) -> Node:
+        """Give the node of a path below this one, made where it is missing; the empty path is this one's."""
+        node = self
+        for name in path.split("/") if path else ():
+            node = node.child(name)
+        return node
 
     def walk(self) -> Iterator[tuple[str, Node]]:
         """Yield every node below with its path, children after their directory's siblings have been left: post-order.
@@ -64,8 +94,9 @@ class Node:
             if path and node.entry is not None:
                 builder.add(_entry(path, node.entry, node.inode))
             prefix = path + "/" if path else ""
-            names = sorted(node.children, key=os.fsencode, reverse=True)
-            stack += [(prefix + name, node.children[name]) for name in names]
+            children = node.children or {}
+            names = sorted(children, key=os.fsencode, reverse=True)
+            stack += [(prefix + name, children[name]) for name in names]
         return builder.index
 
 
