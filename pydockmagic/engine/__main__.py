@@ -8,6 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
+from . import doctor
 from .api.server import TlsFiles
 from .daemon import Daemon, DaemonOptions, default_run_dir
 from .errors import EngineError
@@ -18,6 +19,9 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; give its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["doctor"]:
+        return doctor.main(arguments[1:])  # its options are its own
     options = _parser().parse_args(arguments)
     try:
         _log_to(options.log_file)
@@ -58,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--stop-containers", action="store_true", help="stop the containers when the engine ends")
     serve.add_argument("--log-file", type=Path, metavar="FILE", help="the engine's own log (else stderr)")
+    commands.add_parser("doctor", help="say what this machine lets the engine do (--json, --data-root DIR)")
     return parser
 
 

@@ -20,6 +20,7 @@ import msgspec
 
 from pydockmagic import __version__
 
+from . import doctor
 from .api.containers import ContainerRoutes
 from .api.execs import ExecRoutes
 from .api.extension import ExtensionRoutes
@@ -32,12 +33,13 @@ from .api.swarm import SwarmRoutes
 from .api.system import SystemRoutes
 from .api.volumes import VolumeRoutes
 from .builder.service import Builder
+from .containers.commit import Committer
 from .containers.core import Core, Surroundings
 from .containers.ports import JoinRequest, NetworkRequest, NetworkSandbox
 from .containers.service import ContainerService
 from .errors import EngineError
 from .events import EventBus
-from .images.service import ImageService, ImageUser
+from .images.service import ImageService, ImageUser, apply_changes
 from .networks.records import ConnectRequest, SandboxRequest
 from .networks.service import NetworkService
 from .runtime import cgroups
@@ -188,7 +190,6 @@ class Daemon:
             rootless=sandbox.rung != "root",
             warnings=tuple(f"WARNING: {text}" for text in warnings if text),
             started=rfc3339(time.time_ns()),
-            doctor=await asyncio.to_thread(_examine, self._options.data_root),
         )
 
     def _routes(self, facts: EngineFacts) -> list[Route]:
@@ -197,13 +198,16 @@ class Daemon:
             SystemRoutes(facts, self._events, counters),
             ContainerRoutes(self._containers),
             ExecRoutes(self._containers.execs),
-            ImageRoutes(self._images, self._builder, _Commits()),
+            ImageRoutes(self._images, self._builder, Committer(self._containers.core, apply_changes)),
             NetworkRoutes(self._networks, self._containers),
             VolumeRoutes(self._containers.volumes),
-            ExtensionRoutes(facts, self._images, self._containers),
+            ExtensionRoutes(facts, self._images, self._containers, self._examine),
             SwarmRoutes(),
         )
         return [route for family in families for route in family.routes()]
+
+    def _examine(self) -> Mapping[str, Any]:
+        return doctor.examine(self._options.sandbox, self._options.data_root)
 
     def _image_users(self, image_id: str) -> list[ImageUser]:
         return [
@@ -296,16 +300,6 @@ class _Counters:
         if not kinds or "volume" in kinds:
             document["Volumes"] = await self._containers.volumes.usage()
         return document
-
-
-class _Commits:
-    async def commit(self, query: Mapping[str, list[str]], config: Mapping[str, Any]) -> str:
-        raise NotImplementedError
-
-
-def _examine(data_root: Path) -> Mapping[str, Any]:
-    del data_root
-    return {}
 
 
 def _headers() -> Mapping[str, str]:

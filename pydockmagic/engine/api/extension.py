@@ -6,6 +6,7 @@ Announced by ``GET /pydock``; a real dockerd answers 404 there, and clients do w
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydockmagic.engine.containers.service import ContainerService
@@ -33,10 +34,18 @@ _FEATURES = [
 class ExtensionRoutes:
     """What the widgets ask."""
 
-    def __init__(self, facts: EngineFacts, images: ImageService, containers: ContainerService) -> None:
+    def __init__(
+        self,
+        facts: EngineFacts,
+        images: ImageService,
+        containers: ContainerService,
+        examine: Callable[[], Mapping[str, Any]],
+    ) -> None:
         self._facts = facts
         self._images = images
         self._containers = containers
+        self._examine = examine
+        self._examined: Mapping[str, Any] | None = None
 
     def routes(self) -> list[Route]:
         """List the routes."""
@@ -60,8 +69,10 @@ class ExtensionRoutes:
         return reply_json(self._containers.lifecycle_table())
 
     async def doctor(self, request: Request) -> Answer:
-        """Give the capabilities of this rung."""
-        return reply_json(self._facts.doctor)
+        """Give the capabilities of this rung, found out when they are first asked for."""
+        if self._examined is None:
+            self._examined = await asyncio.to_thread(self._examine)
+        return reply_json(self._examined)
 
     async def image_layers(self, request: Request) -> Answer:
         """Give an image's layers."""

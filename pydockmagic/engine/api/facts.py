@@ -34,8 +34,6 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     seccomp: bool = True
     warnings: tuple[str, ...] = ()
     started: str = ""
-    doctor: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    """The capabilities of this rung, as ``doctor --json`` prints them."""
 
     @property
     def security_options(self) -> list[str]:

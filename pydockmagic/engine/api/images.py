@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
-
 
 from pydockmagic.engine.builder.options import BuildOptions
 from pydockmagic.engine.builder.service import Builder
+from pydockmagic.engine.containers.commit import CommitOptions, Committer, checked_reference
 from pydockmagic.engine.errors import InvalidParameter, NotImplementedHere
 from pydockmagic.engine.images.service import ImageService
 
 from .messages import JSON, Answer, Reply, Request, Stream, json_lines, reply_json
 from .router import Route
 
-__all__ = ["Commits", "ImageRoutes"]
-
-
-class Commits(Protocol):
-    """Makes images of containers."""
-
-    async def commit(self, query: Mapping[str, list[str]], config: Mapping[str, Any]) -> str:
-        """Give the id of the new image."""
-        ...
+__all__ = ["ImageRoutes"]
 
 
 class ImageRoutes:
     """What clients do with images."""
 
-    def __init__(self, images: ImageService, builder: Builder, commits: Commits) -> None:
+    def __init__(self, images: ImageService, builder: Builder, committer: Committer) -> None:
         self._images = images
         self._builder = builder
-        self._commits = commits
+        self._committer = committer
 
     def routes(self) -> list[Route]:
         """List the routes."""
@@ -155,8 +145,16 @@ class ImageRoutes:
 
     async def commit(self, request: Request) -> Answer:
         """Make an image of a container."""
-        config = await request.object(required=False)
-        return reply_json({"Id": await self._commits.commit(request.query, config)}, 201)
+        options = CommitOptions(
+            container=request.text("container"),
+            reference=checked_reference(request.text("repo"), request.text("tag")),
+            author=request.text("author"),
+            comment=request.text("comment"),
+            pause=request.flag("pause", True),
+            changes=[line for text in request.texts("changes") for line in text.split("\n") if line.strip()],
+            config=await request.object(required=False),
+        )
+        return reply_json({"Id": await self._committer.commit(options)}, 201)
 
 
 def _joined(name: str, tag: str) -> str:

@@ -12,6 +12,10 @@ from .router import Route
 __all__ = ["VolumeRoutes"]
 
 
+_ANONYMOUS_ONLY = (1, 42)
+"""The version from which pruning leaves named volumes alone unless told otherwise."""
+
+
 class _Create(msgspec.Struct, rename="pascal", kw_only=True):
     name: str = ""
     driver: str = "local"
@@ -57,5 +61,8 @@ class VolumeRoutes:
 
     async def prune(self, request: Request) -> Answer:
         """Remove unused volumes."""
-        removed, freed = await self._volumes.prune(request.filters())
+        filters = request.filters()
+        if request.version < _ANONYMOUS_ONLY:
+            filters["all"] = ["true"]
+        removed, freed = await self._volumes.prune(filters)
         return reply_json({"VolumesDeleted": removed or None, "SpaceReclaimed": freed})

@@ -25,6 +25,7 @@ from pydockmagic.oci.layer import export_tree, extract, open_beneath, open_root,
 
 from .container import Container
 from .core import Core
+from .initlayer import find_below
 
 __all__ = ["Archive", "PathStat"]
 
@@ -212,21 +213,15 @@ class Archive:
     async def changes(self, container: Container) -> list[dict[str, Any]]:
         """List what the container has changed against its image, sorted by path."""
         image = self._core.images.get(container.record.image_id)
-        lower = [str(path) for path in self._core.images.layer_dirs(image.chain_ids)]
+        layers = self._core.images.layer_dirs(image.chain_ids)
+        init = await asyncio.to_thread(self._core.init_layer, layers, image.chain_ids)
+        lower = [str(path) for path in (init, *layers)]
         return await asyncio.to_thread(self._changes, container.id, lower)
 
     def _changes(self, container_id: str, lower: Sequence[str]) -> list[dict[str, Any]]:
         upper = str(self._core.storage.changes(container_id))
-        rows = [{"Path": f"/{path}", "Kind": kind} for path, kind in _walk(upper, lower) if not _is_ours(path, kind)]
+        rows = [{"Path": f"/{path}", "Kind": kind} for path, kind in _walk(upper, lower)]
         return sorted(rows, key=lambda row: str(row["Path"]).split("/"))
-
-
-_OURS = {"dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab", "proc", "sys", ".dockerenv"}
-
-
-def _is_ours(path: str, kind: int) -> bool:
-    """Tell whether a change is a mount point that the engine made, not the container's own doing."""
-    return kind == _ADDED and (path in _OURS or path.startswith("dev/"))
 
 
 def _walk(upper: str, lower: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -236,7 +231,7 @@ def _walk(upper: str, lower: Sequence[str]) -> Iterator[tuple[str, int]]:
         for entry in os.scandir(f"{upper}/{base}" if base else upper):
             path = f"{base}/{entry.name}" if base else entry.name
             status = entry.stat(follow_symlinks=False)
-            there = below and _exists(lower, path)
+            there = below and find_below(lower, path) is not None
             if is_whiteout(entry.path, status):
                 if there:
                     yield path, _DELETED
@@ -244,25 +239,6 @@ def _walk(upper: str, lower: Sequence[str]) -> Iterator[tuple[str, int]]:
             yield path, _MODIFIED if there else _ADDED
             if stat.S_ISDIR(status.st_mode):
                 pending.append((path, there and not is_opaque(entry.path)))
-
-
-def _exists(lower: Sequence[str], path: str) -> bool:
-    """Tell whether a path is seen in a stack of layers, topmost first."""
-    parts = path.split("/")
-    for layer in lower:
-        for depth in range(1, len(parts) + 1):
-            here = "/".join((layer, *parts[:depth]))
-            try:
-                status = os.lstat(here)
-            except OSError:
-                break
-            if is_whiteout(here, status):
-                return False
-            if depth == len(parts):
-                return True
-            if not stat.S_ISDIR(status.st_mode) or is_opaque(here):
-                return os.path.lexists("/".join((layer, *parts)))
-    return False
 
 
 def _go_mode(mode: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.driver import StorageDriver
 
 from .container import Container
+from .initlayer import init_layer
 from .ports import Images, Networks
 from .specs import Files
 from .store import ContainerStore
@@ -74,6 +75,11 @@ class Core:
     def bundle(self, container_id: str) -> Path:
         """Name the private directory in which its supervisor lives."""
         return self._bundles / container_id
+
+    def init_layer(self, layers: Sequence[Path], chain_ids: Sequence[str]) -> Path:
+        """Give the layer with the mount points that goes on top of an image's (topmost first). Blocks."""
+        key = chain_ids[-1].rpartition(":")[2] if chain_ids else "scratch"
+        return init_layer(self.surroundings.data_root / "init", layers, key)
 
     def publish(self, container: Container, action: str, **attributes: str) -> None:
         """Tell an event with Docker's attributes: the labels, the image, the name, and what the action adds."""

@@ -26,6 +26,7 @@ from .streams import Client, DetachKeys, parse_detach_keys, pump
 
 __all__ = ["ExecConfig", "ExecInstance", "Execs"]
 
+_CANNOT_RUN = 126
 _REMEMBERED = 300.0
 """Seconds for which an ended exec can be inspected."""
 
@@ -162,7 +163,7 @@ class Execs:
             self._ended(instance, 126)
             raise Conflict(f"container {container.id} is not running") from None
         except StartError as error:
-            self._ended(instance, 127 if error.exit_code == 127 else 126)
+            self._ended(instance, _CANNOT_RUN)  # whatever the reason, as dockerd 20 does; dockerd 28 says 127 for some
             raise
         instance.pid, instance.running = running.pid, True
         container.exec_ids[instance.id] = True

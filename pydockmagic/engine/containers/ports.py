@@ -42,6 +42,21 @@ class Images(Protocol):
         """Take a directory in overlayfs form over as a layer."""
         ...
 
+    async def create(  # noqa: PLR0913 - one keyword per field of a record
+        self,
+        *,
+        config: dict[str, Any],
+        chain_ids: Sequence[str],
+        parent: str | None = None,
+        container: str = "",
+        comment: str = "",
+        author: str = "",
+        origin: str,
+        references: Sequence[str] = (),
+    ) -> ImageRecord:
+        """Keep a new image."""
+        ...
+
 
 class NetworkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the container wants of the networks: which, which ports, which names. Settings in the API's JSON form."""
