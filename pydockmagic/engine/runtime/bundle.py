@@ -49,13 +49,14 @@ def write_json(path: str, value: Any) -> None:
 def process_start(pid: int) -> int:
     """Give the start time of a process (clock ticks since boot), which tells it from a later one of the same pid.
 
-    0 where there is none.
+    0 where there is none, or nothing but a zombie.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError):
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
         return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def settle(bundle: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from pydockmagic.engine.errors import EngineError, StartError
+from pydockmagic.engine.errors import EngineError
 
 from . import bundle, wire, zygote
 from .channel import Channel, Message, unwrap
@@ -82,6 +82,8 @@ class NamespacesDriver:
         self._python = python
         self._net = net
         self._zygote: Channel | None = None
+        self.zygote_pid = 0
+        """The process that keeps everything alive; for ``doctor`` and tests."""
         self._zygote_lock = asyncio.Lock()
         self._containers: dict[str, _Container] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -226,23 +228,22 @@ class NamespacesDriver:
 
     async def delete(self, container_id: str) -> None:
         """Remove the bundle and what else the container left; ends it first if it must. See ``RuntimeDriver``."""
-        link = self._index / container_id
-        directory = ""
-        container = self._containers.pop(container_id, None)
-        if container is not None:
-            directory = container.bundle
-            if not container.exit.done() and container.channel is not None and container.channel.open:
-                with contextlib.suppress(ProcessLookupError, ConnectionError, StartError):
-                    await container.channel.request("signal", signal=9)
-                await container.exit
-            if container.channel is not None:
-                container.channel.close()
-        elif link.is_symlink():
-            directory = os.readlink(link)
-            await self._settle(container_id, directory)
-        if directory:
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-        link.unlink(missing_ok=True)
+        container = self._containers.get(container_id)
+        if container is None:
+            try:
+                container = await self._find(container_id)
+            except ProcessLookupError:
+                return
+        if not container.exit.done() and container.channel is not None:
+            with contextlib.suppress(ProcessLookupError, ConnectionError):
+                await container.channel.request("signal", signal=9)
+                await container.channel.request("unpause")  # what is frozen cannot die
+            await asyncio.shield(container.exit)
+        if container.channel is not None:
+            container.channel.close()
+        self._containers.pop(container_id, None)
+        await asyncio.to_thread(shutil.rmtree, container.bundle, ignore_errors=True)
+        (self._index / container_id).unlink(missing_ok=True)
 
     async def recover(self) -> Mapping[str, Running | ExitRecord]:
         """See ``RuntimeDriver.recover``."""
@@ -338,8 +339,9 @@ class NamespacesDriver:
 
     async def _settle(self, container_id: str, directory: str) -> None:
         """Make sure that nothing of a container whose supervisor is gone lives on."""
-        with contextlib.suppress(ConnectionError, EngineError, OSError):
-            await self._ask_zygote("fate", container=container_id)
+        if self._zygote is not None and self._zygote.open:
+            with contextlib.suppress(ConnectionError):
+                await self._zygote.request("fate", container=container_id)
         await asyncio.to_thread(bundle.settle, directory)
 
     async def _find(self, container_id: str) -> _Container:
@@ -395,9 +397,10 @@ class NamespacesDriver:
                     continue
                 self._zygote = Channel(connection)
                 try:
-                    await self._zygote.request("hello")
+                    facts = await self._zygote.request("hello")
                 except ConnectionError:  # it was just ending
                     continue
+                self.zygote_pid = facts["pid"]
                 return self._zygote
             raise EngineError("the zygote cannot be reached")
 

@@ -251,7 +251,7 @@ def _is_device(path: str) -> bool:
 def mount_users(mounts: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> None:
     """Mount binds and tmpfs in order; ``sources`` are their real paths, found before the root was left."""
     for mount, source in zip(mounts, sources, strict=True):
-        target = _clean(mount["target"])
+        target = os.path.realpath(_clean(mount["target"]))  # links, dangling ones too, lead where they do inside
         try:
             if mount["kind"] == "tmpfs":
                 _mount_tmpfs(target, mount)
