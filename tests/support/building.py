@@ -203,8 +203,12 @@ class BuildWorld:
         if isinstance(files, str):
             files = {"Dockerfile": files}
 
+        return self.send(context_tar(files), **options)
+
+    def send(self, data: bytes, **options: Any) -> list[Mapping[str, Any]]:
+        """Build whatever is sent; gives all messages."""
+
         async def chunks() -> AsyncIterator[bytes]:
-            data = context_tar(files)
             for start in range(0, len(data), 4096):
                 yield data[start : start + 4096]
 
