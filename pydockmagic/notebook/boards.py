@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["BuildBoard", "PullBoard", "Step", "offending", "offending_html"]
 
 _SIGNS = {"started": "▶", "cached": "↺", "done": "✓", "failed": "✗"}
-_WORDS = {"started": "running", "cached": "from the cache", "done": "done", "failed": "failed"}
+_WORDS = {"started": "running", "cached": "from the cache", "done": "built", "failed": "failed"}
 _TAIL = 6
 _MOST_LINES = 2000
 
@@ -46,6 +47,8 @@ class Step:
     def outcome(self) -> str:
         """Say how the step stands, and why."""
         words = _WORDS.get(self.state, self.state)
+        if self.state == "done" and self.instruction[:5].upper() == "FROM ":
+            words = "base image"
         if self.state == "failed" and self.exit_code is not None:
             words += f", exit code {self.exit_code}"
         return f"{words}: {self.reason}" if self.reason else words
@@ -118,14 +121,20 @@ class BuildBoard:
     def html(self) -> str:
         """Write the build as static HTML, the output of each step folded away; that of a failed one is open."""
         rows = [self._row(step) for step in self.steps.values()]
-        body = markup.table(("", "Step", "", "", "Time", "Size"), rows, right=[4, 5]) if rows else ""
+        whole = dict.fromkeys((0, 2, 4, 5), "white-space:nowrap;")
+        body = markup.table(("", "Step", "", "", "Time", "Size"), rows, right=[4, 5], styles=whole) if rows else ""
         failed = self.failed
         below = offending_html(self.source, failed.first_line, failed.last_line) if failed and self.source else ""
         inside = markup.caption(escape(self.headline()), [escape(self.engine)]) + body + below
         return markup.tag("div", inside, class_="pydock pydock-build")
 
+    def _written(self, step: Step) -> str:
+        """Give an instruction as it stands in the Dockerfile, line by line where that is at hand."""
+        lines = self.source.splitlines()[max(0, step.first_line - 1) : step.last_line] if step.first_line else []
+        return "\n".join(lines) or markup.unfolded(step.instruction)
+
     def _row(self, step: Step) -> list[str]:
-        name = markup.code(step.instruction, "white-space:pre-wrap;overflow-wrap:anywhere;")
+        name = markup.code(self._written(step), "white-space:pre-wrap;overflow-wrap:anywhere;")
         text = step.text()
         if step.state == "started":
             said = _block("\n".join(text.splitlines()[-_TAIL:]))
@@ -160,8 +169,12 @@ class PullBoard:
         """Note one message."""
         if progress.id:
             self.parts[progress.id] = progress
-        elif progress.status not in self.said:
-            self.said.append(progress.status)
+            return
+        # From which file of this machine a starter was made is told by the image's labels, and is nothing to save in a
+        # notebook that somebody else will read.
+        status = re.sub(r"^(Starter image, .*?) \(.*\)$", r"\1", progress.status)
+        if status not in self.said:
+            self.said.append(status)
 
     def plain(self) -> str:
         """Write the pull as text."""

@@ -8,12 +8,13 @@ styles only make it calmer. Colours are inherited or half transparent: the same 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from pydockmagic.commands.units import human_size
 
-__all__ = ["ACCENT", "bar", "caption", "cell", "code", "details", "image", "muted", "size", "table", "tag"]
+__all__ = ["ACCENT", "bar", "caption", "cell", "code", "details", "image", "muted", "size", "table", "tag", "unfolded"]
 
 ACCENT = "#3b82f6"
 """Legible as a fill on white and on near-black alike (contrast 3.7 and 5.1)."""
@@ -49,6 +50,11 @@ def code(text: str, style: str = "") -> str:
     """Give text in a monospaced face, blanks kept without the help of a stylesheet."""
     kept = escape(text).replace("  ", "&nbsp; ")
     return tag("code", kept, f"background:none;padding:0;color:inherit;font-size:12px;{style}")
+
+
+def unfolded(instruction: str) -> str:
+    """Break an instruction of many lines again where its lines were joined: at the indentation they had."""
+    return re.sub(r" {4,}", "\n    ", instruction)
 
 
 def muted(content: str) -> str:

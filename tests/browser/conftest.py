@@ -34,6 +34,10 @@ READY = """() => {
             && widget.content.widgets?.length);
 }"""
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+EXECUTE = """async code => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  return (await kernel.requestExecute({code}).done).content.status;
+}"""
 EVALUATE = """async expression => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   const request = {code: '', silent: true, user_expressions: {e: expression}};
@@ -145,8 +149,12 @@ class Notebook:
         self.path = self._lab.root / (name or f"{secrets.token_hex(4)}.ipynb")
         shutil.copy(source, self.path)
         self.visit(app)
-        self.page.wait_for_function(READY, timeout=60_000)
+        self.wait()
         return self.page
+
+    def wait(self):
+        """Wait until the notebook is there and its kernel connected."""
+        self.page.wait_for_function(READY, timeout=60_000)
 
     def visit(self, app="lab/tree"):
         reset = "&reset" if app == "lab/tree" else ""
@@ -160,6 +168,14 @@ class Notebook:
     def evaluate(self, expression):
         """Evaluate a Python expression in the kernel, and give what it prints as."""
         return self.page.evaluate(EVALUATE, expression)
+
+    def execute(self, code):
+        """Execute code in the kernel, outside of any cell."""
+        assert self.page.evaluate(EXECUTE, code) == "ok"
+
+    def end_sessions(self):
+        """End the kernels of all notebooks."""
+        self.page.evaluate(END_SESSIONS, self._lab.token)
 
     def command(self, name, arguments=None):
         """Execute a command of the application."""
@@ -176,8 +192,9 @@ class Notebook:
 def notebook(browser, lab):
     page = browser.new_page()
     page.set_default_timeout(30_000)
-    yield Notebook(page, lab)
-    page.evaluate(END_SESSIONS, lab.token)
+    notebook = Notebook(page, lab)
+    yield notebook
+    notebook.end_sessions()
     page.close()
 
 

@@ -87,6 +87,12 @@ def test_a_pull_shows_each_layer_and_what_was_said_of_the_whole():
     check_static(made.html())
 
 
+def test_a_starter_is_announced_without_paths_of_this_machine():
+    made = PullBoard()
+    made.take(PullProgress("", "Starter image, no registry was asked: BusyBox 1.35 (/usr/bin/busybox, static)"))
+    assert made.plain() == "Starter image, no registry was asked: BusyBox 1.35"
+
+
 def test_a_build_ends_as_one_output_that_says_what_was_built(capture):
     output = NotebookOutput(rate=8)
     with capture as captured:

@@ -91,7 +91,7 @@ class LayersView:
         """Write the stack as static HTML: a table, each layer's files folded below its instruction."""
         rows = [self._row(layer) for layer in self.layers]
         head = ("", "Layer, the last one on top", "Size", "", "Dockerfile", "")
-        body = markup.table(head, rows, right=[2])
+        body = markup.table(head, rows, right=[2], styles=dict.fromkeys((2, 3, 4), "white-space:nowrap;"))
         about = [escape(self.summary()), escape(self.engine)]
         after = markup.muted(escape(self.note)) if self.note else ""
         inside = markup.caption(f"Layers of {escape(self.subject)}", about) + body + after
@@ -123,7 +123,7 @@ def described(layer: Layer) -> str:
         text = text.removeprefix(prefix)
     if text.startswith("/bin/sh -c "):
         text = "RUN " + text.removeprefix("/bin/sh -c ")
-    return text.strip() or "(unknown instruction)"
+    return markup.unfolded(text.strip()) or "(unknown instruction)"
 
 
 def place(layer: Layer) -> str:
