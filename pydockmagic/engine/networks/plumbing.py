@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,6 +89,7 @@ class Plumbing:
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._netlink = NetlinkSocket()
         self.firewall = Firewall(table, sandboxed=self.sandboxed)
+        self._alive = _claim(table)
         self.namespace_number = os.fstat(self._home).st_ino
         if self.sandboxed:
             self._netlink.send([set_link(_LOOPBACK, up=True)])
@@ -96,6 +98,8 @@ class Plumbing:
 
     def close(self) -> None:
         """Close what is open; bridges and rules stay."""
+        if self._alive is not None:
+            self._alive.close()
         self._netlink.close()
         self._outside.close()
         os.close(self._home)
@@ -135,6 +139,25 @@ class Plumbing:
     def owned_bridges(self, prefix: str) -> list[Link]:
         """List the bridges whose alias begins with ``prefix``."""
         return [link for link in links(self._netlink) if link.kind == "bridge" and link.alias.startswith(prefix)]
+
+    def sweep(self) -> None:
+        """Remove the bridges and rules of engines that are dead and have no container left (``pydock:MARK:...``)."""
+        found = links(self._netlink)
+        used = {link.master for link in found}
+        engines: dict[str, list[Link]] = {}
+        for link in found:
+            if link.kind == "bridge" and link.alias.startswith("pydock:"):
+                engines.setdefault(link.alias.split(":")[1], []).append(link)
+        for mark, bridges in engines.items():
+            if used & {bridge.index for bridge in bridges}:
+                continue
+            claim = _claim(f"pydock-{mark}")
+            if claim is None:
+                continue  # it lives: ours, or another
+            with claim:
+                for bridge in bridges:
+                    self.remove_bridge(bridge.index)
+                Firewall(f"pydock-{mark}", sandboxed=self.sandboxed).remove()
 
     def remove_bridge(self, index: int) -> None:
         """Delete a bridge; one that is gone is no error."""
@@ -222,6 +245,17 @@ class Plumbing:
             setns(self._home, CLONE_NEWNET)
         netlink.send([set_link(_LOOPBACK, up=True)])
         return descriptor, netlink
+
+
+def _claim(name: str) -> socket.socket | None:
+    """Hold a name in this network namespace for as long as the process lives; None when somebody else holds it."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0{name}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
 
 
 def _has_default_route(netlink: NetlinkSocket) -> bool:

@@ -162,6 +162,7 @@ class Wiring:
                 plumbing.remove_bridge(link.index)
         if self._bridges:
             self._write_rules()
+        plumbing.sweep()
 
     def _make_bridge(self, network: Network) -> int:
         subnet = ipaddress.IPv4Network(network.subnet)
