@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from pydockmagic import __version__
+from pydockmagic.version import __version__
 
 from . import doctor
 from .api.containers import ContainerRoutes

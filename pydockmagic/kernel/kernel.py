@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ipykernel.ipkernel import IPythonKernel
 
-from pydockmagic import __version__
+from pydockmagic.version import __version__
 from pydockmagic.notebook import load
 
 from .cells import kind_of, translated

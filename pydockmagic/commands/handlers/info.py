@@ -22,7 +22,7 @@ __all__ = ["info", "server_lines"]
 
 def info(parsed: Parsed, context: Context) -> Result:
     """``docker info``: the client's part even where no daemon answers."""
-    from pydockmagic import __version__  # noqa: PLC0415
+    from pydockmagic.version import __version__  # noqa: PLC0415
 
     form = parsed.text("format")
     template = compiled(form)

@@ -79,7 +79,7 @@ def filled(template: Template, data: Any) -> tuple[str, str]:
 
 
 def _client_facts(negotiated: str, context: Context) -> dict[str, Any]:
-    from pydockmagic import __version__  # noqa: PLC0415
+    from pydockmagic.version import __version__  # noqa: PLC0415
 
     machine = platform.machine()
     return {
