@@ -83,7 +83,7 @@ def run_exec(plan: Plan, process: Mapping[str, Any], pidfd: int, pid: int) -> No
         _join_all(pidfd, pid, private_cgroup=plan.spec["namespaces"]["cgroup"] == "private")
         os.umask(0o022)
         stdio = _terminal(plan, process, console=False) if process["tty"] else plan.stdio
-        execute.execute(process, stdio, spec=plan.spec, inherited=plan.inherited)
+        execute.execute(process, stdio, execute.Launch(plan.spec, plan.sync, plan.inherited))
     except BaseException as error:  # noqa: BLE001
         _complain(plan.sync, error)
     os._exit(1)
@@ -142,8 +142,7 @@ def _execute(plan: Plan) -> NoReturn:
     static = _static_init(spec)
     wrap = (_INSIDE_INIT, "--") if static else ()
     fork_init = bool(spec["init"]) and not static
-    whole = {**spec, "sync": plan.sync.fileno()}
-    execute.execute(process, stdio, spec=whole, inherited=plan.inherited, wrap=wrap, fork_init=fork_init)
+    execute.execute(process, stdio, execute.Launch(spec, plan.sync, plan.inherited, wrap, fork_init))
 
 
 def _static_init(spec: Mapping[str, Any]) -> str:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import stat
 import struct
 import sys
 import termios
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from . import identity, linux, seccomp
+from . import identity, linux, seccomp, wire
 from .refusal import Refusal, quoted, reason
 
-__all__ = ["Stdio", "complain", "execute", "prepare_terminal", "set_window"]
+__all__ = ["Launch", "Stdio", "complain", "execute", "prepare_terminal", "set_window"]
 
 Stdio = tuple[int, int, int]
 
+_ONE_ID = "This rootless engine has a single user id: user {user} of the container runs as its root."
 _EXEC_FAILED = 1
 """runc 1.1's exit status when the kernel refuses a program that was found (a script without its interpreter)."""
 
@@ -42,42 +44,43 @@ def set_window(descriptor: int, rows: int, columns: int) -> None:
         fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
 
-def execute(
-    process: Mapping[str, Any],
-    stdio: Stdio,
-    *,
-    spec: Mapping[str, Any],
-    inherited: Mapping[int, tuple[int, int]],
-    wrap: Sequence[str] = (),
-    fork_init: bool = False,
-) -> NoReturn:
-    """Become the process that ``process`` (a ``ProcessSpec``) describes; raises Refusal while it still can.
+class Launch(NamedTuple):
+    """What ``execute`` needs beside the process: its container, the way to its supervisor, and how to go about it."""
 
-    ``wrap`` goes before the arguments (``docker-init --``); ``fork_init`` keeps this process as a small init instead.
-    """
-    single_uid, mapped = bool(spec["single_uid"]), bool(spec["mapped"])
+    spec: Mapping[str, Any]
+    sync: socket.socket
+    inherited: Mapping[int, tuple[int, int]]
+    """Resource limits to give back that the zygote raised for itself."""
+    wrap: tuple[str, ...] = ()
+    """What goes before the arguments (``docker-init --``)."""
+    fork_init: bool = False
+    """Stay behind as a small init, and exec in a child."""
+
+
+def execute(process: Mapping[str, Any], stdio: Stdio, launch: Launch) -> NoReturn:
+    """Become the process that ``process`` (a ``ProcessSpec``) describes; raises Refusal while it still can."""
+    single_uid = bool(launch.spec["single_uid"])
     capabilities = set(process["capabilities"])
     if process.get("privileged"):
         capabilities.update(f"CAP_{name}" for name in linux.CAPABILITIES)
-    try:
-        filter_program = seccomp.program(process["seccomp"], capabilities, single_uid=single_uid)
-    except seccomp.SeccompError as error:
-        raise Refusal(str(error), bare=True) from error
+    filter_program = _compile(process["seccomp"], capabilities, single_uid=single_uid)
     who = identity.look_up(process["user"], process["groups"])
+    if single_uid and who.uid:
+        wire.send(launch.sync, {"warning": _ONE_ID.format(user=process["user"])})
     mask = identity.capability_mask(capabilities) & linux.bounding_set()
-    identity.apply_limits(process["rlimits"], inherited)
+    identity.apply_limits(process["rlimits"], launch.inherited)
     _take_stdio(stdio, who, terminal=process["tty"])
-    linux.join_session_keyring(f"_ses.{spec['id']}")
+    linux.join_session_keyring(f"_ses.{launch.spec['id']}")
     late = process["no_new_privileges"] or single_uid
     if filter_program and not late:
-        _filter(filter_program)
+        _filter(filter_program)  # while we have CAP_SYS_ADMIN
     entered = _enter_directory(process["cwd"], last_try=False)
-    identity.become(who, mask, mapped=mapped, single_uid=single_uid)
+    identity.become(who, mask, mapped=bool(launch.spec["mapped"]), single_uid=single_uid)
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)  # after setuid, which clears it
     if not entered:
         _enter_directory(process["cwd"], last_try=True)
     environment = _environment(process["env"], who.home)
-    arguments = [*wrap, *process["args"]]
+    arguments = [*launch.wrap, *process["args"]]
     program = _find(arguments[0] if arguments else "", environment)
     if late:
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
@@ -85,16 +88,23 @@ def execute(
             _filter(filter_program)
     linux.reset_signals()
     linux.close_range(3, on_exec=True)
-    if fork_init:
+    if launch.fork_init:
         from . import reaper  # noqa: PLC0415 - rarely needed
 
-        reaper.stay_behind(spec["sync"])
+        reaper.stay_behind(launch.sync.fileno())
     try:
         os.execve(program, arguments, environment)  # noqa: S606 - a shell has no place here
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         os.write(2, os.fsencode(f"exec {program}: {why}\n"))
     os._exit(_EXEC_FAILED)
+
+
+def _compile(profile: str, capabilities: set[str], *, single_uid: bool) -> bytes:
+    try:
+        return seccomp.program(profile, capabilities, single_uid=single_uid)
+    except seccomp.SeccompError as error:
+        raise Refusal(str(error), bare=True) from error
 
 
 def _filter(program: bytes) -> None:

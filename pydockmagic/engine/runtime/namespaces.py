@@ -200,7 +200,12 @@ class NamespacesDriver:
         finally:
             for pair in pairs:
                 pair[1].close()
-        return Running(pid=started["pid"], started_ns=started["started_ns"], streams=tuple(pair[0] for pair in pairs))
+        return Running(
+            pid=started["pid"],
+            started_ns=started["started_ns"],
+            streams=tuple(pair[0] for pair in pairs),
+            warnings=tuple(started["warnings"]),
+        )
 
     async def wait_exec(self, container_id: str, exec_id: str) -> ExitRecord:
         """See ``RuntimeDriver.wait_exec``."""

@@ -67,6 +67,7 @@ class Start:
         self.sync = sync
         self.master = -1
         self.failure: Message | None = None
+        self.warnings: list[str] = []
         self._receiver = wire.Receiver(sync)
         self._in_exec = in_exec
         self._command = command
@@ -84,6 +85,9 @@ class Start:
         message, descriptors = received
         if "terminal" in message:
             self.master = descriptors[0]
+            return False
+        if "warning" in message:
+            self.warnings.append(message["warning"])
             return False
         text = sentence(message["error"], bare=message["bare"], in_exec=self._in_exec)
         code = 128 if message["bare"] else exit_code(text, self._command)

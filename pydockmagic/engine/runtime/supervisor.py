@@ -69,6 +69,7 @@ class Supervisor:
         self._cgroup: cgroups.Cgroup = cgroups.NullCgroup({})
         self._listener: socket.socket
         self._log: LogWriter | None = None
+        self._warnings: list[str] = []
         self._main: Process
 
     def run(self) -> None:
@@ -193,6 +194,7 @@ class Supervisor:
     def _begin(self, start: Start, pipes: Pipes) -> None:
         """Take over the started first process."""
         start.sync.close()
+        self._warnings = [*self._cgroup.warnings, *start.warnings]
         streams = pipes.streams(self._loop, start.master, self._log)
         for connection, request in self._attached:
             streams.attach(connection, request)
@@ -270,7 +272,7 @@ class Supervisor:
         return {
             "pid": self._main.pid,
             "started_ns": self._main.started_ns,
-            "warnings": self._cgroup.warnings,
+            "warnings": self._warnings,
             "execs": [name for name, process in self._execs.items() if process.running],
         }
 
@@ -382,7 +384,7 @@ class Supervisor:
         process = Process(start.pid, start.pidfd, streams)
         self._execs[name] = process
         self._loop.watch(start.pidfd, READ, lambda _events: self._exec_ended(name, process))
-        return {"pid": process.pid, "started_ns": process.started_ns, "warnings": []}
+        return {"pid": process.pid, "started_ns": process.started_ns, "warnings": start.warnings}
 
     def _exec_ended(self, name: str, process: Process) -> None:
         self._loop.forget(process.pidfd)

@@ -309,7 +309,24 @@ def test_the_mounts_are_dockers(box):
 
 
 def test_the_devices_are_dockers(box):
-    names = ["console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"]
+    names = [
+        "console",
+        "core",
+        "fd",
+        "full",
+        "mqueue",
+        "null",
+        "ptmx",
+        "pts",
+        "random",
+        "shm",
+        "stderr",
+        "stdin",
+        "stdout",
+        "tty",
+        "urandom",
+        "zero",
+    ]
     assert set(box.run("ls", "/dev").stdout.split()) == set(names) - {"console", "core"}
     result = box.run("sh", "-c", "echo x > /dev/null; head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c")
     assert result.stdout == "4\n4\n"
