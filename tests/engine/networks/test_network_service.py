@@ -208,8 +208,8 @@ def test_what_a_dead_engine_left_is_swept_by_any_other(world, tmp_path):
         with NetlinkSocket() as netlink:
             return sorted(link.alias.split(":")[1] for link in links(netlink) if link.alias)
 
-    killed(folders[0], "dead", leave)
     killed(folders[2], "used", leave_used)
+    killed(folders[0], "dead", leave)
     assert inside(world.namespace, owners) == ["dead", "dead", "used", "used"]
     wait_for_pipes(world.namespace, 1)
 
