@@ -3,7 +3,7 @@
 # ruff: noqa: A002 - Docker's own parameter names
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .core import Core, Filters, Parameters, encode_filters, path_part
@@ -12,6 +12,14 @@ from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswe
 __all__ = ["ContainerCalls"]
 
 Json = dict[str, Any]
+
+
+def _path_stat(headers: Mapping[str, str]) -> Json:
+    import base64  # noqa: PLC0415 - only copies need it
+    import json  # noqa: PLC0415
+
+    stat: Json = json.loads(base64.b64decode(headers.get("x-docker-container-path-stat", "e30=")))
+    return stat
 
 
 class ContainerCalls(Core):
@@ -173,22 +181,19 @@ class ContainerCalls(Core):
 
     def container_archive_stat(self, container: str, path: str) -> Json:
         """Return name, size, mode, mtime and link target of a path inside a container."""
-        import base64  # noqa: PLC0415
-        import json  # noqa: PLC0415
-
         response = self.exchange("HEAD", f"/containers/{path_part(container)}/archive", params={"path": path})
-        stat: Json = json.loads(base64.b64decode(response.headers.get("x-docker-container-path-stat", "e30=")))
-        return stat
+        return _path_stat(response.headers)
 
-    def container_archive_get(self, container: str, path: str) -> ByteStream:
-        """Return a path inside a container as a tar."""
-        return self.stream_bytes("GET", f"/containers/{path_part(container)}/archive", params={"path": path})
+    def container_archive_get(self, container: str, path: str) -> tuple[Json, ByteStream]:
+        """Return what a path inside a container is (as ``container_archive_stat``), and the path as a tar."""
+        stream = self.stream_bytes("GET", f"/containers/{path_part(container)}/archive", params={"path": path})
+        return _path_stat(stream.headers), stream
 
     def container_archive_put(
         self, container: str, path: str, tar: bytes | Iterable[bytes], *, copy_uid_gid: bool = False
     ) -> None:
         """Unpack a tar into a folder inside a container."""
-        params = {"path": path, "noOverwriteDirNonDir": "true", "copyUIDGID": copy_uid_gid}
+        params: Parameters = {"path": path, "noOverwriteDirNonDir": "true", "copyUIDGID": copy_uid_gid}
         headers = {"Content-Type": "application/x-tar"}
         self.request("PUT", f"/containers/{path_part(container)}/archive", params=params, content=tar, headers=headers)
 

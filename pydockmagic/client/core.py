@@ -81,7 +81,8 @@ class Core:
     ) -> None:
         self.address = address
         self._transport = transport
-        self._headers = {"User-Agent": "pydockmagic", **(headers or {})}
+        # No compression: streams are read raw, and a socket on this machine has nothing to gain.
+        self._headers = {"User-Agent": "pydockmagic", "Accept-Encoding": "identity", **(headers or {})}
         self._http: httpx.Client | None = None
         self._version: str | None = None
         self._features: frozenset[str] | None = None

@@ -10,7 +10,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -32,6 +32,11 @@ class _Open(Generic[T]):
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._closed = threading.Event()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers."""
+        return self._response.headers
 
     @property
     def closed(self) -> bool:

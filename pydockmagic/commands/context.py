@@ -174,8 +174,8 @@ class Context:
 
     ``stdin`` is what ``-i`` hands on (bytes, or an open file); ``interactive`` says that a person can answer questions,
     through ``ask``. ``echo`` asks for every text to be written to ``output`` as it comes, as a terminal wants it;
-    otherwise only what streams is written and the rest is in the result. ``binary`` takes archives (``docker save`` without
-    ``-o``); there is none in a notebook.
+    otherwise only what streams is written and the rest is in the result. ``binary`` takes archives (``docker save``
+    without ``-o``); there is none in a notebook.
     """
 
     output: Output = field(default_factory=Quiet)

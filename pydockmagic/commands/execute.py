@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import grammar
-from .context import Connection, Context
+from .context import Connection, Context, OutputStream
 from .errors import CommandError, UsageError
 from .grammar.help import GLOBAL_OPTIONS
 from .results import BuildResult, Result
@@ -25,13 +25,14 @@ def execute(words: Sequence[str], context: Context) -> Result:
     try:
         return _execute(list(words), context)
     except grammar.HelpAsked as asked:
-        return _show(grammar.command_help(asked.command, asked.name, context.columns), context)
+        note = "Flag shorthand -h has been deprecated, use --help\n" if asked.short else ""
+        return _show(note + grammar.command_help(asked.command, asked.name, context.columns), context)
 
 
 def _execute(words: list[str], context: Context) -> Result:
     words, context = _global_options(words, context)
     if not words:
-        return _show(grammar.root_help(context.columns), context)
+        return _show(grammar.root_help(context.columns), context, "stderr")
     if words[0] == "help":
         return _show(help_text(words[1:], context.columns), context)
     if words == ["--version"]:
@@ -57,13 +58,16 @@ def _noun_alone(found: grammar.Found, context: Context) -> Result:
                 usage=f"Usage:  docker {found.name}",
                 hint=f"Run 'docker {found.name} --help' for more information",
             )
-    return _show(grammar.group_help(found.entry), context)
+    return _show(grammar.group_help(found.entry), context, "stdout" if found.rest else "stderr")
 
 
-def _show(text: str, context: Context) -> Result:
+def _show(text: str, context: Context, stream: OutputStream = "stdout") -> Result:
+    """Show a help text; docker prints it on standard error where nobody asked for it."""
     if context.echo:
-        context.output.write("stdout", text)
-    return Result(stdout=text, streamed=context.echo)
+        context.output.write(stream, text)
+    result = Result(streamed=context.echo)
+    setattr(result, stream, text)
+    return result
 
 
 def _global_options(words: list[str], context: Context) -> tuple[list[str], Context]:
@@ -73,7 +77,7 @@ def _global_options(words: list[str], context: Context) -> tuple[list[str], Cont
     try:
         parsed = grammar.parse(_ROOT, "", words)
     except grammar.HelpAsked:
-        return [], context
+        return ["help"], context
     except UsageError as error:
         error.usage = "Usage:  docker [OPTIONS] COMMAND [ARG...]"
         error.hint = "Run 'docker --help' for more information"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]  # optional, and without types
 
 __all__ = ["BuildResult", "BuildStep", "InspectResult", "Result", "RunResult", "TableResult"]
 

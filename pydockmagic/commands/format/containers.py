@@ -1,4 +1,4 @@
-"""``docker ps``, ``docker stats`` and ``docker diff`` (docker/cli, command/formatter/container.go and its neighbours)."""
+"""``docker ps``, ``docker stats`` and ``docker diff`` (docker/cli, command/formatter/container.go)."""
 
 from __future__ import annotations
 
@@ -161,6 +161,8 @@ CONTAINERS = Listing(
         "Networks": Field("NETWORKS", _networks),
         "Platform": Field("PLATFORM", _platform),
     },
+    parse_failed="failed to parse template: ",
+    fill_failed="failed to execute template: ",
     columns=lambda options: (
         *("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"),
         *(("Size",) if options.size else ()),

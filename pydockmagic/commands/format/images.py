@@ -1,8 +1,9 @@
-"""``docker images`` and ``docker history`` (docker/cli, command/formatter/image.go, command/image/formatter_history.go)."""
+"""``docker images`` and ``docker history`` (docker/cli, command/formatter/image.go, image/formatter_history.go)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydockmagic.commands.units import human_size
@@ -11,7 +12,7 @@ from .listing import Field, Json, Listing, Options
 from .table import ellipsis
 from .times import age, go_time
 
-__all__ = ["HISTORY", "IMAGES", "image_rows"]
+__all__ = ["HISTORY", "HISTORY_IN_FULL", "IMAGES", "image_rows"]
 
 _ID = 12
 _CREATED_BY = 45
@@ -70,13 +71,13 @@ def _id(item: Json, options: Options) -> str:
 
 
 def _shared(item: Json, _options: Options) -> str:
-    return "N/A" if item.get("SharedSize", -1) == -1 else human_size(item["SharedSize"], 3)
+    return "N/A" if item.get("SharedSize", -1) == -1 else human_size(item["SharedSize"])
 
 
 def _unique(item: Json, _options: Options) -> str:
     if item.get("Size", 0) == 0 or item.get("SharedSize", -1) == -1:
         return "N/A"
-    return human_size(item["Size"] - item["SharedSize"], 3)
+    return human_size(item["Size"] - item["SharedSize"])
 
 
 def _containers(item: Json, _options: Options) -> str:
@@ -94,7 +95,7 @@ IMAGES = Listing(
         "CreatedAt": Field("CREATED AT", lambda item, _: go_time(item["Created"])),
         "Size": Field("SIZE", lambda item, _: human_size(item.get("Size", 0), 3)),
         "Containers": Field("CONTAINERS", _containers),
-        "VirtualSize": Field("SIZE", lambda item, _: human_size(item.get("Size", 0), 3)),
+        "VirtualSize": Field("SIZE", lambda item, _: human_size(item.get("Size", 0))),
         "SharedSize": Field("SHARED SIZE", _shared),
         "UniqueSize": Field("UNIQUE SIZE", _unique),
     },
@@ -148,4 +149,9 @@ HISTORY = Listing(
         "Comment": Field("COMMENT", lambda item, _: item.get("Comment", "")),
     },
     columns=lambda _: ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
+)
+
+# With --human=false the column shows the moment itself, and says so.
+HISTORY_IN_FULL = replace(
+    HISTORY, fields={**HISTORY.fields, "CreatedSince": replace(HISTORY.fields["CreatedSince"], heading="CREATED AT")}
 )

@@ -68,7 +68,7 @@ class Listing:
         """Show the objects; raises ``CommandError`` for a bad template."""
         rows = [Row(self, item, options) for item in self.extra_rows(items)]
         columns = [(name, self.fields[name].heading) for name in self.columns(options)]
-        data = [row.as_json() for row in rows]
+        data: list[dict[str, Any]] = [row.as_json() for row in rows]
         if form in {"", "table"}:
             if quiet:
                 return Rendered("".join(f"{row.text(self.quiet)}\n" for row in rows), data, [])

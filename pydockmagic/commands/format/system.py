@@ -174,7 +174,7 @@ def _row(kind: str, total: int, active: int, size: float, reclaimable: str) -> d
         "Type": kind,
         "TotalCount": str(total),
         "Active": str(active),
-        "Size": human_size(size, 3) if kind != "Local Volumes" and kind != "Build Cache" else human_size(size),
+        "Size": human_size(size),
         "Reclaimable": reclaimable,
     }
 

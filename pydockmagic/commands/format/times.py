@@ -34,7 +34,7 @@ def nanoseconds(text: str) -> int:
     match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$", text)
     if match is None or match[1] == "0001":
         return 0
-    seconds = calendar.timegm(tuple(int(match[index]) for index in range(1, 7)))  # type: ignore[arg-type]
+    seconds = calendar.timegm(tuple(int(match[index]) for index in range(1, 7)))
     zone = match[8]
     if zone != "Z":
         offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60

@@ -106,4 +106,4 @@ def run_handler(parsed: Parsed, context: Context) -> Result:
 def _tell_notes(parsed: Parsed, context: Context) -> None:
     """Say which options are out of date."""
     for note in parsed.notes:
-        context.output.write("stderr", f"{note}\n")
+        context.output.write("stdout", f"{note}\n")

@@ -148,7 +148,7 @@ class _Build:
                 sent += len(piece)
                 yield piece
             if not self._quiet:
-                self._sink.out(f"Sending build context to Docker daemon  {human_size(sent)}\n")
+                self._sink.out(f"Sending build context to Docker daemon {human_size(sent):>8}\n")
 
         return pieces()
 

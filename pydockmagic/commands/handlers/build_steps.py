@@ -1,4 +1,4 @@
-"""A build's messages into steps: from ``pydock.step`` messages where the engine sends them, else from docker's texts."""
+"""A build's messages into steps: from ``pydock.step`` messages where there are any, else from docker's texts."""
 
 from __future__ import annotations
 

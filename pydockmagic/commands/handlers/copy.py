@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import ClientError, NotFound
+from pydockmagic.client import ByteStream, ClientError, NotFound
 from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.references import normalized
 from pydockmagic.commands.results import Result
@@ -66,18 +66,23 @@ class _From:
         if self._follow:
             path = _followed(self._context, container, path)
         if target == "-":
-            return write_archive(client.container_archive_get(container, path), "", self._context, self._sink)
+            return write_archive(client.container_archive_get(container, path)[1], "", self._context, self._sink)
         local = self._context.directory / target
         contents = path.endswith("/.") or path == "."
         name = os.path.basename(os.path.normpath(path)) or "/"  # noqa: PTH119 - a path in the container
-        stat = client.container_archive_stat(container, path)
+        stat, chunks = client.container_archive_get(container, path)
         is_folder = bool(stat.get("mode", 0) & _FOLDER_BIT)
+        with chunks:
+            return self._unpack(chunks, local, name, target, is_folder=is_folder, contents=contents)
+
+    def _unpack(
+        self, chunks: ByteStream, local: Path, name: str, target: str, *, is_folder: bool, contents: bool
+    ) -> Result:
         place, rename = self._place(
             local, name, is_folder=is_folder, contents=contents, wants_folder=target.endswith("/")
         )
-        with client.container_archive_get(container, path) as chunks:
-            size = _unpack(iter(chunks), place, name if name != "/" else "", rename, contents=contents)
-        if not self._quiet:
+        size = _unpack(iter(chunks), place, name if name != "/" else "", rename, contents=contents)
+        if not self._quiet and self._context.terminal is not None:
             self._sink.err(f"Successfully copied {human_size(size)} to {local}\n")
         return self._sink.result()
 
@@ -92,7 +97,7 @@ class _From:
         if local.exists() and is_folder:
             raise self._sink.failure("cannot copy directory")
         if wants_folder and not is_folder:
-            raise self._sink.failure(f'no such directory: "{local}"')
+            raise self._sink.failure("no such directory")
         if contents:
             local.mkdir()
             return local, ""
@@ -149,12 +154,25 @@ def _unpack(chunks: Iterator[bytes], place: Path, old: str, new: str, *, content
 
 
 def _as_it_was(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo:
-    """Refuse what would leave the folder; links may point where they like, they are only kept."""
-    if member.issym():
-        checked = tarfile.tar_filter(member.replace(linkname=".", deep=False), place)
-        return checked.replace(linkname=member.linkname, uid=os.getuid(), gid=os.getgid(), deep=False)
-    checked = tarfile.tar_filter(member, place)
-    return checked.replace(uid=os.getuid(), gid=os.getgid(), uname="", gname="", deep=False)
+    """Refuse what would leave the folder; symlinks may point where they like, but nothing is written through one."""
+    root = os.path.realpath(place)
+    target = _inside(root, member.name)
+    if os.path.islink(target):  # noqa: PTH114 - paths stay texts here
+        os.unlink(target)  # noqa: PTH108
+    if member.islnk():
+        _inside(root, member.linkname)
+    if member.ischr() or member.isblk():
+        raise ClientError(f"{member.name}: devices are not copied")
+    return member.replace(uid=os.getuid(), gid=os.getgid(), uname="", gname="", deep=False)
+
+
+def _inside(root: str, name: str) -> str:
+    """Return where a name of the archive lies; raises ``ClientError`` where that is outside of the folder."""
+    parent = os.path.realpath(os.path.join(root, os.path.dirname(name)))  # noqa: PTH118,PTH120
+    last = os.path.basename(name)  # noqa: PTH119
+    if last == ".." or (parent != root and not parent.startswith(f"{root.rstrip('/')}/")):
+        raise ClientError(f"the archive holds a name outside of its folder: {name}")
+    return os.path.join(parent, last)  # noqa: PTH118
 
 
 class _Into:
@@ -182,7 +200,7 @@ class _Into:
         folder, name = self._place(container, path, local, contents=contents)
         data = _packed(local, name, follow=self._follow)
         client.container_archive_put(container, folder, data, copy_uid_gid=self._owners)
-        if not self._quiet:
+        if not self._quiet and self._context.terminal is not None:
             self._sink.err(f"Successfully copied {human_size(len(data))} to {container}:{path}\n")
         return self._sink.result()
 

@@ -49,14 +49,15 @@ def create_container(parsed: Parsed, context: Context, sink: Sink, *, command: s
     try:
         request = container_config(parsed, context.directory, context.environ)
         check_pull(parsed)
-        if parsed.flag("use-api-socket"):
-            raise ValueProblem("--use-api-socket is not supported here")
     except ValueProblem as problem:
         raise failed(str(problem), sink, command, 125) from None
     return create_from(request, parsed, context, sink, command)
 
 
 def check_pull(parsed: Parsed) -> None:
+    """Check what is only known to be wrong once all options are read; raises ``ValueProblem``."""
+    if parsed.flag("use-api-socket"):
+        raise ValueProblem("--use-api-socket is not supported here")
     if parsed.text("pull") not in _PULL:
         raise ValueProblem(
             f'invalid pull option: \'{parsed.text("pull")}\': must be one of "always", "missing" or "never"'

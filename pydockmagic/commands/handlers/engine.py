@@ -110,17 +110,15 @@ def _ordered(value: Any) -> Any:
 
 def capabilities(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the report's capabilities as rows."""
-    rows = []
-    for each in report.get("Capabilities") or ():
-        rows.append(
-            {
-                "Capability": each.get("Name", ""),
-                "Available": "yes" if each.get("Available") else "no",
-                "Reason": each.get("Reason") or "",
-                "Driver": each.get("Driver") or "",
-            }
-        )
-    return rows
+    return [
+        {
+            "Capability": each.get("Name", ""),
+            "Available": "yes" if each.get("Available") else "no",
+            "Reason": each.get("Reason") or "",
+            "Driver": each.get("Driver") or "",
+        }
+        for each in report.get("Capabilities") or ()
+    ]
 
 
 def _text(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

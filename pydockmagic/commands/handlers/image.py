@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from pydockmagic.client import ClientError, NotFound
-from pydockmagic.commands.format.images import HISTORY, IMAGES, image_rows
+from pydockmagic.commands.format.images import HISTORY, HISTORY_IN_FULL, IMAGES, image_rows
 from pydockmagic.commands.format.listing import Options
 from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.references import normalized
@@ -47,7 +47,8 @@ def history(parsed: Parsed, context: Context) -> TableResult:
     """``docker history``."""
     items = context.client.image_history(parsed.arguments[0], platform=parsed.text("platform") or None)
     options = Options(trunc=not parsed.flag("no-trunc"), human=parsed.flag("human"), now=time.time())
-    return show(HISTORY, items, parsed, context, options)
+    listing = HISTORY if options.human else HISTORY_IN_FULL
+    return show(listing, items, parsed, context, options)
 
 
 def tag(parsed: Parsed, context: Context) -> Result:

@@ -111,7 +111,7 @@ def _shown(found: Sequence[Any], form: str, template: Template | None) -> tuple[
     """Return the text for some objects, and the complaint of a template that could not be filled in."""
     if template is None:
         if form == "json":
-            return to_json(list(found)) + "\n", ""
+            return to_json([as_go(each) for each in found]) + "\n", ""
         return _indented(list(found)) + "\n", ""
     parts = []
     for each in found:
@@ -126,6 +126,5 @@ def _shown(found: Sequence[Any], form: str, template: Template | None) -> tuple[
 
 
 def _indented(value: Any) -> str:
-    """Write JSON as docker does: four blanks, what is empty on one line, html escaped."""
-    text = json.dumps(value, indent=4, ensure_ascii=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    """Write JSON as docker does: four blanks, what is empty on one line."""
+    return json.dumps(value, indent=4, ensure_ascii=False)

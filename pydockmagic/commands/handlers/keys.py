@@ -1,4 +1,4 @@
-"""The key sequence that lets go of a container without ending it: ``ctrl-p,ctrl-q`` unless told otherwise (moby/term)."""
+"""The keys that let go of a container without ending it: ``ctrl-p,ctrl-q`` unless told otherwise (moby/term)."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _date(match: re.Match[str]) -> int:
     fields = tuple(int(match[index] or 0) for index in range(1, 7))
     zone = match[8]
     if zone is None:
-        seconds = int(time.mktime((*fields, 0, 0, -1)))
+        seconds = int(time.mktime((*fields, 0, 0, -1)))  # type: ignore[arg-type]  # nine numbers
     else:
         seconds = calendar.timegm((*fields, 0, 0, 0))
         if zone != "Z":

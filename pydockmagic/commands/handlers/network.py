@@ -59,6 +59,8 @@ def create(parsed: Parsed, context: Context) -> Result:
     for option, key in (("ipv4", "EnableIPv4"), ("ipv6", "EnableIPv6")):
         if parsed.given(option):
             config[key] = parsed.flag(option)
+    if not context.client.at_least("1.44"):
+        config["CheckDuplicate"] = True
     if parsed.text("config-from"):
         config["ConfigFrom"] = {"Network": parsed.text("config-from")}
     answer = context.client.network_create(config)

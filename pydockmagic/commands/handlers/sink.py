@@ -1,4 +1,4 @@
-"""Where a handler's output goes: into the result always, to the output of the context while it runs where it streams."""
+"""Where a handler's output goes: into the result always, and to the context's output at once where it streams."""
 
 from __future__ import annotations
 

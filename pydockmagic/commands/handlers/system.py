@@ -108,9 +108,15 @@ def _client_text(client: Mapping[str, Any]) -> str:
 
 
 def _server_struct(server: Mapping[str, Any]) -> Struct:
-    parts = [Struct({**each, "Details": dict(each.get("Details") or {})}) for each in server.get("Components") or ()]
+    parts = [
+        Struct({**each, "Details": _details(each.get("Details") or {})}) for each in server.get("Components") or ()
+    ]
     optional = frozenset({"GitCommit", "GoVersion", "KernelVersion", "Experimental", "BuildTime"})
     return Struct({**server, "Components": parts}, "*system.versionInfo", optional)
+
+
+def _details(details: Mapping[str, str]) -> dict[str, str]:
+    return {key: _build_time(value) if key == "BuildTime" else value for key, value in details.items()}
 
 
 _DETAILS = (
@@ -175,6 +181,7 @@ def _verbose(usage: Mapping[str, Any], parsed: Parsed, context: Context) -> Tabl
     if parsed.text("format"):
         raise CommandError("the verbose and the format options conflict", 1)
     options = Options(now=time.time())
+    containers = [{**each, "SizeRootFs": 0} for each in usage.get("Containers") or ()]
     images = list(image_rows(usage.get("Images") or (), digests=False))
     cache = usage.get("BuildCache") or ()
     size = sum(each.get("Size", 0) for each in cache if not each.get("Shared"))
@@ -183,7 +190,7 @@ def _verbose(usage: Mapping[str, Any], parsed: Parsed, context: Context) -> Tabl
     cache_columns = "ID CacheType Size CreatedSince LastUsedSince UsageCount Shared"
     parts = (
         ("Images space usage:", IMAGES, images, image_columns),
-        ("Containers space usage:", CONTAINERS, usage.get("Containers") or (), container_columns),
+        ("Containers space usage:", CONTAINERS, containers, container_columns),
         ("Local Volumes space usage:", VOLUMES, usage.get("Volumes") or (), "Name Links Size"),
         (f"Build cache usage: {human_size(size)}", BUILD_CACHE, cache, cache_columns),
     )

@@ -1,4 +1,4 @@
-"""A ``docker run`` line into the API's Config, HostConfig and NetworkingConfig (docker/cli, command/container/opts.go)."""
+"""A ``docker run`` line into Config, HostConfig and NetworkingConfig (docker/cli, command/container/opts.go)."""
 
 from __future__ import annotations
 
@@ -224,7 +224,8 @@ def _only_if_asked(parsed: Parsed, directory: Path) -> Json:
 
 
 def _resources(parsed: Parsed) -> Json:
-    plain, cdi = [], []
+    plain: list[str] = []
+    cdi: list[str] = []
     for text in parsed.list("device"):
         (cdi if devices.is_cdi(text) else plain).append(text)
     requests = parsed.list("gpus")
@@ -291,7 +292,7 @@ def _security(texts: list[str], directory: Path) -> tuple[list[str], list[str] |
         if not equals and key != "no-new-privileges":
             key, colon, value = text.partition(":")
             if not colon:
-                raise ValueProblem(f'invalid --security-opt: "{text}"')
+                raise ValueProblem(f'Invalid --security-opt: "{text}"')
         if key == "seccomp" and value not in {"unconfined", "builtin"}:
             kept.append(f"seccomp={_seccomp_profile(value, directory)}")
         else:

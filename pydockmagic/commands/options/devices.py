@@ -1,4 +1,4 @@
-"""Devices, limits and GPUs: ``--device``, ``--device-*-bps``, ``--ulimit``, ``--gpus`` (docker/cli, docker/go-units)."""
+"""Devices, limits and GPUs: ``--device``, ``--device-*-bps``, ``--ulimit``, ``--gpus`` (docker/cli, go-units)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def throttle(text: str, *, sizes: bool) -> dict[str, Any]:
     if not path.startswith("/dev/"):
         raise ValueProblem(f"bad format for device path: {text}")
     if sizes:
-        form = "<device-path>:<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
+        form = "<device-path>:<number>[<unit>]. Number must be a positive integer. "
+        form += "Unit is optional and can be kb, mb, or gb"
         try:
             return {"Path": path, "Rate": parse_size(rate)}
         except ValueError:

@@ -12,13 +12,15 @@ from .errors import TemplateError, TemplateExecutionError, TemplateSyntaxError
 from .execute import Executor
 from .functions import FUNCTIONS, Function, FunctionError, to_json
 from .parser import parse
-from .values import Missing, Struct, go_format
+from .values import GoMap, Missing, NilList, Struct, go_format
 
 __all__ = [
     "FUNCTIONS",
     "Function",
     "FunctionError",
+    "GoMap",
     "Missing",
+    "NilList",
     "Struct",
     "Template",
     "TemplateError",

@@ -1,5 +1,6 @@
 """Filling a template in (Go's text/template, exec.go); error texts and their places are Go's."""
 
+# ruff: noqa: RET503 - what ends in _fail does not return
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -285,6 +286,9 @@ class Executor:
             if name in receiver:
                 return receiver[name]
             if isinstance(receiver, Struct):
+                known = receiver.spelled(name)
+                if known is not None:
+                    return receiver[known]
                 if name in receiver.optional:
                     return None
                 if not self._strict:

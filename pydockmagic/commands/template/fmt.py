@@ -1,4 +1,4 @@
-"""Go's ``fmt.Sprintf`` as far as templates use it: flags, width, precision, the verbs for JSON values, its complaints."""
+"""Go's ``fmt.Sprintf`` as far as templates use it: flags, width, precision, verbs for JSON values, complaints."""
 
 from __future__ import annotations
 

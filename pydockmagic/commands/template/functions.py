@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 from .fmt import sprintf
 from .literals import js_string
-from .values import Fields, Missing, Struct, go_format, is_true, sprint, type_name
+from .values import Fields, GoMap, Missing, NilList, Struct, go_format, is_true, sprint, type_name
 
 __all__ = ["FUNCTIONS", "Function", "FunctionError", "to_json"]
 
@@ -29,24 +29,26 @@ class Function:
         self.variadic = variadic
 
 
-def to_json(value: Any) -> str:
-    """Write a value as Go's ``json.Marshal`` does."""
+def to_json(value: Any, *, html: bool = False) -> str:
+    """Write a value as Go's ``json.Marshal`` does; ``html`` escapes ``<``, ``>`` and ``&``."""
     if value is None or value is Missing:
         return "null"
     if isinstance(value, str):
-        return js_string(value)
+        return js_string(value, html=html)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return json.dumps(value)
+    if isinstance(value, NilList) or (isinstance(value, GoMap) and value.nil):
+        return "null"
     if isinstance(value, list):
-        return "[" + ",".join(to_json(each) for each in value) + "]"
+        return "[" + ",".join(to_json(each, html=html) for each in value) + "]"
     if isinstance(value, dict):
         keys = list(value) if isinstance(value, Struct) else sorted(value)
-        return "{" + ",".join(f"{js_string(key)}:{to_json(value[key])}" for key in keys) + "}"
+        return "{" + ",".join(f"{js_string(key, html=html)}:{to_json(value[key], html=html)}" for key in keys) + "}"
     if isinstance(value, Fields):
         as_json: Callable[[], Any] | None = getattr(value, "as_json", None)
-        return to_json(as_json()) if as_json is not None else "{}"
+        return to_json(as_json(), html=True) if as_json is not None else "{}"
     raise FunctionError(f"json: unsupported type: {type_name(value)}")
 
 
@@ -59,7 +61,7 @@ def _index(value: Any, *indexes: Any) -> Any:
         if isinstance(value, dict) and not isinstance(value, Struct):
             if not isinstance(index, str):
                 raise FunctionError(f"value has type {type_name(index)}; should be string")
-            value = value.get(index, Missing)
+            value = value.get(index, value.zero if isinstance(value, GoMap) else Missing)
         elif isinstance(value, (list, str)):
             if isinstance(index, bool) or not isinstance(index, int):
                 raise FunctionError(f"cannot index slice/array with type {type_name(index)}")

@@ -99,7 +99,9 @@ def _complex(text: str) -> complex:
         raise ValueError(text) from None
 
 
-def js_string(text: str) -> str:
-    """Write a string as JSON, with the escapes for html that Go adds."""
+def js_string(text: str, *, html: bool = False) -> str:
+    """Write a string as JSON, with the escapes for html that Go adds unless told not to."""
     written = json.dumps(text, ensure_ascii=False)
+    if not html:
+        return written
     return written.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -30,7 +30,7 @@ class Text(Node):
 
 @dataclass(slots=True)
 class Dot(Node):
-    """``.``"""
+    """Dot, the data at hand: ``.``."""
 
     def __str__(self) -> str:
         return "."
@@ -38,7 +38,7 @@ class Dot(Node):
 
 @dataclass(slots=True)
 class Nil(Node):
-    """``nil``"""
+    """Nothing: ``nil``."""
 
     def __str__(self) -> str:
         return "nil"
@@ -57,7 +57,7 @@ class Constant(Node):
 
 @dataclass(slots=True)
 class Field(Node):
-    """``.A.B``"""
+    """A field of the data: ``.A.B``."""
 
     names: tuple[str, ...]
 
@@ -67,7 +67,7 @@ class Field(Node):
 
 @dataclass(slots=True)
 class Variable(Node):
-    """``$x.A.B``"""
+    """A variable, or a field of it: ``$x.A.B``."""
 
     name: str
     names: tuple[str, ...]
@@ -88,7 +88,7 @@ class Identifier(Node):
 
 @dataclass(slots=True)
 class Chain(Node):
-    """``(pipeline).A.B``"""
+    """A field of what a pipeline gives: ``(pipeline).A.B``."""
 
     node: Node
     names: tuple[str, ...]
@@ -125,7 +125,7 @@ class Pipe(Node):
 
 @dataclass(slots=True)
 class Action(Node):
-    """``{{pipeline}}``"""
+    """A pipeline whose value is written: ``{{pipeline}}``."""
 
     pipe: Pipe
 
@@ -169,7 +169,7 @@ class Jump(Node):
 
 @dataclass(slots=True)
 class TemplateCall(Node):
-    """``{{template "name" pipeline}}``"""
+    """Another template put in: ``{{template "name" pipeline}}``."""
 
     name: str
     pipe: Pipe | None

@@ -1,8 +1,8 @@
 """Values as a template sees them: Go's names for types, truth, printing.
 
-JSON gives ``dict`` (a Go map), ``list``, ``str``, ``int``, ``float``, ``bool``, ``None``. A ``Struct`` is a dict with the
-manners of a Go struct: an unknown field is an error, and it prints as ``{a b}``. An object with ``template_field`` is
-asked for its fields (a table's row).
+JSON gives ``dict`` (a Go map), ``list``, ``str``, ``int``, ``float``, ``bool``, ``None``. A ``Struct`` is a dict with
+the manners of a Go struct: an unknown field is an error, and it prints as ``{a b}``. An object with ``template_field``
+is asked for its fields (a table's row).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from .literals import quote
 
-__all__ = ["Fields", "Missing", "Struct", "go_format", "is_true", "type_name"]
+__all__ = ["Fields", "GoMap", "Missing", "NilList", "Struct", "go_format", "is_true", "type_name"]
 
 
 class Struct(dict[str, Any]):
@@ -23,6 +23,30 @@ class Struct(dict[str, Any]):
         super().__init__(data)
         self.go_type = go_type
         self.optional = optional
+
+    def spelled(self, name: str) -> str | None:
+        """Return the key that a Go field name stands for: ``ID`` for ``Id``, ``APIVersion`` for ``ApiVersion``."""
+        if name in self:
+            return name
+        folded = name.lower()
+        return next((key for key in self if key.lower() == folded), None) if name[:1].isupper() else None
+
+
+class GoMap(dict[str, Any]):
+    """A JSON object that is a map in Go, whose ``index`` gives ``zero`` for a key that it does not have."""
+
+    __slots__ = ("nil", "zero")
+
+    def __init__(self, data: dict[str, Any], zero: Any = None, *, nil: bool = False) -> None:
+        super().__init__(data)
+        self.zero = zero
+        self.nil = nil
+
+
+class NilList(list[Any]):
+    """A list that is nil in Go: prints as ``[]``, is ``null`` in JSON."""
+
+    __slots__ = ()
 
 
 @runtime_checkable
@@ -114,11 +138,6 @@ def go_float(value: float) -> str:
         return "+Inf" if value > 0 else "-Inf"
     if value == 0:
         return "0"
-    digits, _, exponent_text = f"{value!r}".partition("e")
-    if not exponent_text:
-        scientific = f"{value:.17g}"
-        digits, exponent_text = digits, ""
-        del scientific
     import math  # noqa: PLC0415
 
     exponent = math.floor(math.log10(abs(value)))
