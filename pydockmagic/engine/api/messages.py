@@ -160,6 +160,7 @@ class Duplex:
         self._reader = reader
         self._writer = writer
         self._early = early
+        self.gone = False
 
     async def read(self, size: int = 65536) -> bytes:
         """Read what the client sent; ``b""`` once it has closed its half."""
@@ -170,8 +171,12 @@ class Duplex:
 
     async def write(self, data: bytes) -> None:
         """Send bytes; waits while the client reads too slowly."""
-        self._writer.write(data)
-        await self._writer.drain()
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except ConnectionError:
+            self.gone = True
+            raise
 
 
 class Reply(msgspec.Struct, kw_only=True):

@@ -235,6 +235,7 @@ class Control:
         def from_disk() -> None:
             core.storage.remove(record.id)
             shutil.rmtree(core.files(record.id).directory, ignore_errors=True)
+            shutil.rmtree(core.bundle(record.id), ignore_errors=True)
 
         record.state.dead = True
         await asyncio.to_thread(from_disk)

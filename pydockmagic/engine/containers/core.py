@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+import shutil
+from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,13 @@ class Core:
     def bundle(self, container_id: str) -> Path:
         """Name the private directory in which its supervisor lives."""
         return self._bundles / container_id
+
+    def sweep(self, known: Collection[str]) -> None:
+        """Throw away what an earlier engine left of containers that are not on record. Blocks."""
+        for directory in (self._files_root, self._bundles):
+            for stray in directory.iterdir():
+                if stray.name not in known:
+                    shutil.rmtree(stray, ignore_errors=True)
 
     def init_layer(self, layers: Sequence[Path], chain_ids: Sequence[str]) -> Path:
         """Give the layer with the mount points that goes on top of an image's (topmost first). Blocks."""

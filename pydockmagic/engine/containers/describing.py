@@ -82,12 +82,11 @@ class Describer:
 
     def _sizes(self, record: ContainerRecord) -> dict[str, int]:
         written = directory_size(self._core.storage.changes(record.id))
-        return {"SizeRw": written, "SizeRootFs": written + self.image_size(record.image_id)}
+        return {"SizeRw": written, "SizeRootFs": written + self._image_size(record.image_id)}
 
-    def image_size(self, image_id: str) -> int:
-        """Give the bytes of an image's layers."""
-        size = getattr(self._core.images, "size", None)
-        return int(size(image_id)) if size is not None else 0
+    def _image_size(self, image_id: str) -> int:
+        image = self._core.images.find(image_id)
+        return sum(self._core.images.layer(chain).size for chain in image.chain_ids) if image is not None else 0
 
     def mount(self, mount: MountPoint) -> dict[str, Any]:
         """Give one entry of ``Mounts``."""

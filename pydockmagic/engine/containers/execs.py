@@ -27,6 +27,8 @@ from .streams import Client, DetachKeys, parse_detach_keys, pump
 __all__ = ["ExecConfig", "ExecInstance", "Execs"]
 
 _CANNOT_RUN = 126
+_SETTLING = 10.0
+"""Seconds between the end of a process's output and its own."""
 _REMEMBERED = 300.0
 """Seconds for which an ended exec can be inspected."""
 
@@ -63,6 +65,7 @@ class ExecInstance:
         self.ended_at = 0.0
         self.ready = asyncio.Event()
         """Set once the process runs, or will not."""
+        self.ended = asyncio.Event()
 
 
 class Execs:
@@ -135,6 +138,17 @@ class Execs:
             )
             if detached:
                 self._core.publish(instance.container, "exec_detach", execID=instance.id)
+            elif not client.gone:
+                await self._settled(instance)
+
+    async def _settled(self, instance: ExecInstance) -> None:
+        """Wait for the exit code: a client asks for it as soon as its stream has ended.
+
+        A process may close its output and go on, so not for ever.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLING):
+                await instance.ended.wait()
 
     async def _launch(self, instance: ExecInstance, request: AttachRequest | None) -> Running:
         container, config, core = instance.container, instance.config, self._core
@@ -185,6 +199,7 @@ class Execs:
         instance.ended_at = time.monotonic()
         instance.container.exec_ids.pop(instance.id, None)
         instance.ready.set()
+        instance.ended.set()
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - _REMEMBERED

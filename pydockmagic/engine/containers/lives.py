@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -192,6 +193,7 @@ class Lives:
         record.networks, record.ports = _idle_endpoints(record.networks), {}
         await core.networks.release(record.id)
         await core.runtime.delete(record.id)
+        await asyncio.to_thread(shutil.rmtree, core.bundle(record.id), ignore_errors=True)
         await core.store.save(container)
         container.notify()
         if record.host_config.auto_remove:

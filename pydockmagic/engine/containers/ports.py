@@ -34,6 +34,10 @@ class Images(Protocol):
         """Give the references of an image, familiar form."""
         ...
 
+    def layer(self, chain_id: str) -> LayerRecord:
+        """Give a layer's record."""
+        ...
+
     def layer_dirs(self, chain_ids: Sequence[str]) -> list[Path]:
         """Give the directories of an image's layers (chain ids bottom first), topmost first."""
         ...

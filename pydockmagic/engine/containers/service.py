@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,9 +91,7 @@ class ContainerService:
                 await self._end_stranger(identity, what)
         for key in keys - known:
             await asyncio.to_thread(core.storage.remove, key)
-        for stray in await asyncio.to_thread(lambda: [p for p in core.files("x").directory.parent.iterdir()]):
-            if stray.name not in known:
-                await asyncio.to_thread(_remove_tree, stray)
+        await asyncio.to_thread(core.sweep, known)
         self._remover = core.spawn(self.control.remove_finished(), "removing finished containers")
         for container in list(core.store):
             self._start_by_policy(container)
@@ -306,12 +306,8 @@ class ContainerService:
 
 
 def _now() -> int:
-    import time  # noqa: PLC0415
-
     return time.time_ns()
 
 
 def _remove_tree(path: Path) -> None:
-    import shutil  # noqa: PLC0415
-
     shutil.rmtree(path, ignore_errors=True)

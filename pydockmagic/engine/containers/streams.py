@@ -30,6 +30,11 @@ _DEFAULT_KEYS = b"\x10\x11"
 class Client(Protocol):
     """The client's side of a hijacked connection."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether writing to the client has failed."""
+        ...
+
     async def read(self, size: int = 65536) -> bytes:
         """Read; ``b""`` at the end of the client's half."""
         ...
@@ -204,6 +209,7 @@ class _SocketClient:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self.gone = False
         self._loop = asyncio.get_running_loop()
 
     async def read(self, size: int = _CHUNK) -> bytes:
