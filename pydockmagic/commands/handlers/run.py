@@ -150,7 +150,7 @@ class _Attached:
         self._sink.fill(result, code)
         if interrupts.count:
             gone = self._made.host_config["AutoRemove"]
-            raise Interrupted(_interrupted(self._label, code, gone=gone), code or 130, result=result)
+            raise Interrupted(_interrupted(self._label, code, gone=gone), _status(code, self._context), result=result)
         return result
 
     @property
@@ -164,13 +164,17 @@ class _Attached:
             raise Interrupted(
                 f"interrupted: container {self._label} goes on; docker stop {self._label} ends it", 1, result=result
             )
-        self._sink.err("read escape sequence\n")
         return self._sink.fill(result)
 
 
 def _interrupted(label: str, code: int, *, gone: bool) -> str:
     left = "and was removed" if gone else f"and is still there; docker rm {label} removes it"
     return f"interrupted: container {label} ended with exit code {code} {left}"
+
+
+def _status(code: int, context: Context) -> int:
+    """Return the exit code after an interrupt: the program's on a terminal, as docker; elsewhere never success."""
+    return code if context.echo else code or 130
 
 
 def _until_over(pending: PendingAnswer) -> None:
@@ -293,7 +297,9 @@ def _converse(
     begin: Callable[[], None] | None,
 ) -> RunResult:
     """Talk with an existing container until it ends or the person lets go."""
-    interrupts = interrupts_for(talk.identity, context, proxy=parsed.flag("sig-proxy"))
+    interrupts = interrupts_for(
+        talk.identity, context, proxy="sig-proxy" not in parsed.command.by_name or parsed.flag("sig-proxy")
+    )
     session = Session(stream, sink, context, interrupts, _keys(parsed, sink, parsed.name))
 
     def resize(height: int, width: int) -> None:
@@ -313,11 +319,10 @@ def _converse(
         if interrupts.count:
             sink.fill(result, 1)
             raise Interrupted(f"interrupted: container {talk.name} goes on", 1, result=result)
-        sink.err("read escape sequence\n")
         return sink.fill(result)
     sink.fill(result, code)
     if interrupts.count:
-        raise Interrupted(_interrupted(talk.name, code, gone=False), code or 130, result=result)
+        raise Interrupted(_interrupted(talk.name, code, gone=False), _status(code, context), result=result)
     return result
 
 
@@ -351,7 +356,6 @@ def execute(parsed: Parsed, context: Context) -> RunResult:
         if interrupts.count:
             sink.fill(result, 130)
             raise Interrupted(f"interrupted: the command may go on in container {container}", 130, result=result)
-        sink.err("read escape sequence\n")
         return sink.fill(result)
     return sink.fill(result, int(client.exec_inspect(identity).get("ExitCode") or 0))
 
