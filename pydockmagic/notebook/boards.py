@@ -164,6 +164,7 @@ class PullBoard:
     parts: dict[str, PullProgress] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     """What was said of the whole image."""
+    done: bool = False
 
     def take(self, progress: PullProgress) -> None:
         """Note one message."""
@@ -182,7 +183,7 @@ class PullBoard:
         return "\n".join([*lines, *self.said])
 
     def html(self) -> str:
-        """Write the pull as static HTML."""
+        """Write the pull as static HTML; once it is over, the layers are folded away below what was said of it all."""
         rows = [
             [
                 markup.code(each.id),
@@ -193,8 +194,11 @@ class PullBoard:
             for each in self.parts.values()
         ]
         body = markup.table((), rows) if rows else ""
-        after = "".join(markup.tag("div", escape(line)) for line in self.said)
-        return markup.tag("div", body + after, class_="pydock pydock-pull")
+        said = [line for line in self.said if not (self.done and line.startswith("Digest:"))]
+        lines = markup.muted("<br>".join(escape(line.removeprefix("Status: ")) for line in said))
+        if self.done and said and body:
+            return markup.tag("div", markup.details(lines, body), class_="pydock pydock-pull")
+        return markup.tag("div", body + lines, class_="pydock pydock-pull")
 
 
 def offending(source: str, first: int, last: int, around: int = 1) -> str:

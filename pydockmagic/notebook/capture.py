@@ -47,7 +47,6 @@ class Canvas:
         self._pause = 1 / rate
         self._guard = threading.RLock()
         self._drawn = 0.0
-        self._stale = False
         self._screen = Screen()
         self._timer: threading.Timer | None = None
         # A timer's thread draws in the cell that it was started from only within a copy of that cell's context.
@@ -56,7 +55,6 @@ class Canvas:
     def changed(self) -> None:
         """Draw soon: now, or when the pause since the last time is over."""
         with self._guard:
-            self._stale = True
             left = self._drawn + self._pause - time.monotonic()
             if not self._screen.is_drawn or left <= 0:
                 self.draw()
@@ -72,14 +70,7 @@ class Canvas:
                 self._timer.cancel()
                 self._timer = None
             self._drawn = time.monotonic()
-            self._stale = False
             self._screen.draw(bundle(self._board))
-
-    def finish(self) -> None:
-        """Draw what is not drawn yet."""
-        with self._guard:
-            if self._stale:
-                self.draw()
 
     def _later(self) -> None:
         with self._guard:
@@ -130,7 +121,8 @@ class NotebookOutput:
     def finish(self, result: BuildResult | None = None) -> None:
         """Draw what was shown a last time, as it stays."""
         if self._pull_canvas is not None:
-            self._pull_canvas.finish()
+            self._pull.done = True
+            self._pull_canvas.draw()
         if self._build_canvas is not None:
             self.build.ended = _ending(self.build, result)
             self._build_canvas.draw()

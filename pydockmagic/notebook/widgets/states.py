@@ -111,7 +111,7 @@ class StatesView:
         head = ("Container",) if several else ()
         listing = markup.table((*head, "Time", "Action", "Transition", "Outcome"), rows)
         count = sum(len(each.history) for each in self.containers)
-        label = f"History: {count} transition" + ("" if count == 1 else "s")
+        label = f"History: {count} step" + ("" if count == 1 else "s")
         return markup.details(label, listing, opened=True) if rows else ""
 
 

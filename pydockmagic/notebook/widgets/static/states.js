@@ -63,6 +63,7 @@ function mountStates(model, root) {
       element("td", {}, element("code", {}, step.clock)), element("td", {}, step.name), element("td", {}, element("code", {}, step.action)),
       element("td", {}, step.move), element("td", {}, step.outcome))));
     scroller.hidden = !steps.length;
+    scroller.classList.toggle("pydock-one", containers.length === 1);
     scroller.scrollTop = scroller.scrollHeight;
   }
   // A dot runs along each arrow that was newly taken, one after the other.
