@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -234,8 +233,7 @@ class Control:
 
         def from_disk() -> None:
             core.storage.remove(record.id)
-            shutil.rmtree(core.files(record.id).directory, ignore_errors=True)
-            shutil.rmtree(core.bundle(record.id), ignore_errors=True)
+            core.trash.discard(core.files(record.id).directory)
 
         record.state.dead = True
         await asyncio.to_thread(from_disk)

@@ -15,6 +15,7 @@ from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.runtime.driver import RuntimeDriver
 from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.driver import StorageDriver
+from pydockmagic.engine.storage.trash import Trash
 
 from .container import Container
 from .initlayer import init_layer
@@ -63,6 +64,7 @@ class Core:
         self.store = ContainerStore(state)
         self.volumes = Volumes(surroundings.data_root / "volumes", state, events)
         self.volumes.users = self._volume_users
+        self.trash = Trash(surroundings.data_root / "trash")
         self._files_root = surroundings.data_root / "containers"
         self._files_root.mkdir(mode=0o700, exist_ok=True)
         self._bundles = surroundings.run_dir / "c"
