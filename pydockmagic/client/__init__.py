@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from . import embedded
 from .address import EMBEDDED, EngineAddress, TlsFiles, choose, parse_address
 from .containers import ContainerCalls
 from .core import API_VERSION, MINIMUM_API_VERSION
@@ -31,8 +31,12 @@ from .errors import (
 from .extensions import ExtensionCalls
 from .frames import Demultiplexer, Frame
 from .images import ImageCalls
+from .loading import load
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 from .system import SystemCalls
+
+if TYPE_CHECKING:
+    from . import embedded
 
 __all__ = [
     "API_VERSION",
@@ -85,4 +89,17 @@ def connect(target: str | None = None, *, environ: Mapping[str, str] | None = No
     """
     environ = os.environ if environ is None else environ
     address = choose(target, environ)
-    return Client(embedded.ensure(environ) if address is None else address)
+    if address is None:
+        from . import embedded  # noqa: PLC0415 - it starts programs, which most clients never do
+
+        address = embedded.ensure(environ, meanwhile=load)
+    return Client(address)
+
+
+def __getattr__(name: str) -> Any:
+    """Load ``embedded`` when somebody asks for it."""
+    if name == "embedded":
+        import importlib  # noqa: PLC0415
+
+        return importlib.import_module(".embedded", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from .address import EngineAddress
 from .errors import ApiError, ClientError, ConnectionFailed, StreamInterrupted, api_error
+from .loading import load
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 from .transport import base_url, open_transport
 
@@ -235,13 +236,13 @@ class Core:
         content: Body = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        import httpx  # noqa: PLC0415
-
         sent = dict(headers or {})
         if json_body is not None:
             content = json.dumps(json_body, ensure_ascii=False, separators=(",", ":")).encode()
             sent["Content-Type"] = "application/json"
         http = self._client()
+        import httpx  # noqa: PLC0415 - loaded by now
+
         request = http.build_request(method, path, content=content, headers=sent)
         try:
             response = http.send(request, stream=True)
@@ -258,8 +259,7 @@ class Core:
 
     def _client(self) -> httpx.Client:
         if self._http is None:
-            import httpx  # noqa: PLC0415
-
+            httpx = load()
             self._http = httpx.Client(
                 transport=self._transport or open_transport(self.address),
                 base_url=base_url(self.address),

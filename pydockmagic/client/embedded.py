@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,10 +96,16 @@ def _runtime_bases(environ: Mapping[str, str]) -> Iterator[Path]:
     yield Path(environ.get("TMPDIR") or "/tmp") / f"pydock-{os.getuid()}"  # noqa: S108 - 0700 and owner are checked
 
 
-def ensure(environ: Mapping[str, str] | None = None, *, timeout: float = _START_TIMEOUT) -> EngineAddress:
+def ensure(
+    environ: Mapping[str, str] | None = None,
+    *,
+    timeout: float = _START_TIMEOUT,
+    meanwhile: Callable[[], object] | None = None,
+) -> EngineAddress:
     """Find the running engine or start one, and return its address.
 
-    Raises ``EngineStartFailed`` with the end of the engine's log where it does not come up in ``timeout`` seconds.
+    ``meanwhile`` is called once while the engine starts. Raises ``EngineStartFailed`` with the end of the engine's log
+    where it does not come up in ``timeout`` seconds.
     """
     environ = os.environ if environ is None else environ
     where = places(environ)
@@ -108,7 +114,7 @@ def ensure(environ: Mapping[str, str] | None = None, *, timeout: float = _START_
     _make_private(where.run)
     with _start_lock(where.run / "start.lock"):
         if not _answers(where.socket):
-            _start(where, environ, timeout)
+            _start(where, environ, timeout, meanwhile)
     return where.address
 
 
@@ -194,7 +200,7 @@ def command(where: Places, environ: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _start(where: Places, environ: Mapping[str, str], timeout: float) -> None:
+def _start(where: Places, environ: Mapping[str, str], timeout: float, meanwhile: Callable[[], object] | None) -> None:
     where.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with where.log.open("ab") as log:
         begin = log.tell()
@@ -208,6 +214,8 @@ def _start(where: Places, environ: Mapping[str, str], timeout: float) -> None:
             env=dict(environ),
         )
     assert process.stdout is not None
+    if meanwhile is not None:
+        meanwhile()
     with process.stdout as announced:
         line = _first_line(announced.fileno(), time.monotonic() + timeout)
     if not line:

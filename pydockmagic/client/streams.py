@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -18,12 +17,15 @@ from .errors import ClientError, StreamInterrupted
 from .frames import Demultiplexer, Frame
 
 if TYPE_CHECKING:
+    import socket
+
     import httpx
 
 __all__ = ["ByteStream", "FrameStream", "Hijacked", "JsonStream", "PendingAnswer"]
 
 T = TypeVar("T")
 _CHUNK = 65536
+_OUR_WAY, _BOTH_WAYS = 1, 2  # socket.SHUT_WR and SHUT_RDWR, without loading sockets before they are needed
 
 
 class _Open(Generic[T]):
@@ -85,7 +87,7 @@ def shut_down(response: httpx.Response) -> None:
     sock = stream.get_extra_info("socket")
     if sock is not None:
         with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(_BOTH_WAYS)
 
 
 class ByteStream(_Open[bytes]):
@@ -239,7 +241,7 @@ class Hijacked:
         sock = self.socket
         if sock is not None:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_WR)
+                sock.shutdown(_OUR_WAY)
 
     def close(self) -> None:
         """Let go of the connection; wakes whoever reads it. The container goes on."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .address import EngineAddress, TlsFiles
 from .errors import BadAddress
+from .loading import load
 
 if TYPE_CHECKING:
     import ssl
@@ -25,14 +26,15 @@ def base_url(address: EngineAddress) -> str:
 
 def open_transport(address: EngineAddress) -> httpx.BaseTransport:
     """Make the transport for this address; connecting happens with the first request."""
-    import httpx  # noqa: PLC0415 - a tenth of a second, which only those who connect should pay
-
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
+    loaded = load()
+    limits = loaded.Limits(max_connections=None, max_keepalive_connections=8)
+    options: dict[str, Any] = {"limits": limits, "verify": False}
     if address.scheme == "unix":
-        return httpx.HTTPTransport(uds=str(address.path), limits=limits, verify=False)
-    if address.tls is not None or address.scheme == "https":
-        return httpx.HTTPTransport(limits=limits, verify=_ssl_context(address.tls or TlsFiles()))
-    return httpx.HTTPTransport(limits=limits, verify=False)
+        options["uds"] = str(address.path)
+    elif address.tls is not None or address.scheme == "https":
+        options["verify"] = _ssl_context(address.tls or TlsFiles())
+    transport: httpx.BaseTransport = loaded.HTTPTransport(**options)
+    return transport
 
 
 def _ssl_context(files: TlsFiles) -> ssl.SSLContext:

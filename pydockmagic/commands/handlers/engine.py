@@ -97,7 +97,7 @@ def doctor(parsed: Parsed, context: Context) -> TableResult:
         sink.out(to_json(_ordered(report)) + "\n")
     else:
         sink.out(_text(report, rows))
-    columns = [("Capability", "CAPABILITY"), ("Available", "AVAILABLE"), ("Reason", "WHY"), ("Driver", "DRIVER")]
+    columns = [("Capability", "CAPABILITY"), ("Available", "AVAILABLE"), ("Reason", "WHY"), ("Consequence", "FOLLOWS")]
     return sink.fill(TableResult(rows=rows, columns=columns))
 
 
@@ -112,17 +112,17 @@ def capabilities(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the report's capabilities as rows."""
     return [
         {
-            "Capability": each.get("Name", ""),
+            "Capability": str(each.get("Name", "")),
             "Available": "yes" if each.get("Available") else "no",
-            "Reason": each.get("Reason") or "",
-            "Driver": each.get("Driver") or "",
+            "Reason": str(each.get("Reason") or ""),
+            "Consequence": str(each.get("Consequence") or ""),
         }
         for each in report.get("Capabilities") or ()
     ]
 
 
 def _text(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = ["CAPABILITY\tAVAILABLE\tDRIVER\tWHY"]
-    lines += [f"{row['Capability']}\t{row['Available']}\t{row['Driver']}\t{row['Reason']}" for row in rows]
+    lines = ["CAPABILITY\tAVAILABLE\tWHY\tFOLLOWS"]
+    lines += ["\t".join(str(row[key]) for key in ("Capability", "Available", "Reason", "Consequence")) for row in rows]
     facts = [f"{key}: {value}" for key, value in report.items() if isinstance(value, (str, int, bool))]
     return align("\n".join(lines)) + "\n" + ("\n" + "\n".join(facts) + "\n" if facts else "")
