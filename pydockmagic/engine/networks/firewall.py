@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import nftables
-from .netlink import NetlinkError, NetlinkSocket
+from .netlink import NetlinkSocket
 from .nftables import Chain, Rule
 
 __all__ = ["NETFILTER", "BridgeRules", "Firewall", "Redirects"]
@@ -53,27 +53,37 @@ class Firewall:
     def __init__(self, table: str, *, sandboxed: bool) -> None:
         self._table = table
         self._sandboxed = sandboxed
+        self._refusal = ""
+        self._touched = True
         self.redirects: Redirects | None = None
 
     def apply(self, bridges: Sequence[BridgeRules]) -> list[str]:
-        """Make the rules those of these bridges; give sentences on what could not be had."""
+        """Make our own rules those of these bridges; give sentences on what could not be had."""
         try:
             with NetlinkSocket(NETFILTER) as netlink:
                 nftables.replace_table(netlink, self._table, self._chains(bridges))
         except OSError as error:
-            if self._sandboxed:
-                return [f"containers cannot reach other machines: nf_tables is refused here ({error.strerror})"]
-            wanted = [*_iptables_forward(bridges), *_iptables_nat(bridges)]
-            return self._iptables(wanted, f"nf_tables is refused here ({error.strerror})")
-        if self._sandboxed or not _others_drop():
+            self._refusal = f"nf_tables is refused here ({error.strerror})"
+            return [f"containers cannot reach other machines: {self._refusal}"] if self._sandboxed else []
+        self._refusal = ""
+        return []
+
+    def make_peace(self, bridges: Sequence[BridgeRules]) -> list[str]:
+        """Let the containers' packets through the filters of others (dockerd's drops what it does not know).
+
+        Starts programs, so it takes its time; may run on any thread of the same network namespace.
+        """
+        if self._sandboxed:
             return []
-        return self._iptables(_iptables_forward(bridges), "")
+        if self._refusal:
+            return self._iptables([*_iptables_forward(bridges), *_iptables_nat(bridges)], self._refusal)
+        return self._iptables(_iptables_forward(bridges) if _others_drop() else [], "")
 
     def remove(self) -> None:
         """Take every rule away."""
-        with contextlib.suppress(NetlinkError, OSError), NetlinkSocket(NETFILTER) as netlink:
+        with contextlib.suppress(OSError), NetlinkSocket(NETFILTER) as netlink:
             nftables.delete_table(netlink, self._table)
-        if not self._sandboxed:
+        if not self._sandboxed and self._touched:
             self._iptables([], "")
 
     def _chains(self, bridges: Sequence[BridgeRules]) -> list[Chain]:
@@ -122,10 +132,13 @@ class Firewall:
         if shutil.which("iptables") is None:
             return [f"containers cannot reach other machines: {without}, iptables is missing"] if without else []
         mark = f"-m comment --comment {self._table}"
-        have = [rule for rule in _iptables_rules() if self._table in shlex.split(rule)]
         refused = []
-        for rule in have:
-            _run_iptables(rule.replace(" -A ", " -D ", 1))
+        for rule in _iptables_rules():
+            if self._table in shlex.split(rule):
+                _run_iptables(rule.replace(" -A ", " -D ", 1))
+        self._touched = bool(wanted)
+        if not wanted:
+            return []
         chain = "DOCKER-USER" if _run_iptables("filter -S DOCKER-USER") is not None else "FORWARD"
         for rule in wanted:
             command = rule.replace(" -A FORWARD ", f" -I {chain} ", 1).replace(" -j ", f" {mark} -j ", 1)

@@ -46,6 +46,8 @@ class Wiring:
         self._namespace = namespace
         self._outbound = Outbound(run_dir) if namespace is not None and run_dir is not None else None
         self._starting: asyncio.Task[None] | None = None
+        self._rules: list[BridgeRules] = []
+        self._peace: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._plumbing: Plumbing | None = None
         self._bridges: dict[str, tuple[int, Network]] = {}
@@ -66,6 +68,7 @@ class Wiring:
             if self._outbound is not None:
                 await self._open_relay(self._plumbing, self._outbound)
             await self._run(lambda: self._adopt(list(networks)))
+            self._make_peace()
         except OSError as error:
             self.refuse(error)
 
@@ -77,8 +80,9 @@ class Wiring:
     async def close(self, *, keep: bool) -> None:
         """Let go; with ``keep`` bridges and rules stay for the containers that use them."""
         await asyncio.gather(*self._filling, return_exceptions=True)
-        if self._starting is not None:
-            await self._starting
+        for task in (self._starting, self._peace):
+            if task is not None:
+                await task
         if self._outbound is not None:
             self._outbound.close()
         if self._plumbing is not None:
@@ -97,7 +101,9 @@ class Wiring:
         """Give the index of a network's bridge, making it where it is not there. Raises OSError."""
         if network.id in self._bridges:
             return self._bridges[network.id][0]
-        return await self._run(lambda: self._make_bridge(network))
+        index = await self._run(lambda: self._make_bridge(network))
+        self._make_peace()
+        return index
 
     def has_bridge(self, network: Network) -> bool:
         """Tell whether the network's bridge is there."""
@@ -106,12 +112,15 @@ class Wiring:
     async def drop(self, network: Network) -> None:
         """Remove a network's bridge."""
         await self._run(lambda: self._drop_bridge(network))
+        self._make_peace()
 
     async def wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> int:
         """Give a namespace with one interface per endpoint: eth0 on the first network, and so on. Raises OSError."""
         for network in networks:
             await self.bridge(network)
         descriptor = await self._run(lambda: self._wire(networks, endpoints))
+        if self._peace is not None:
+            await self._peace
         self.fill(networks[0])
         return descriptor
 
@@ -148,6 +157,16 @@ class Wiring:
             await outbound.start(sockets)
         except OSError as error:
             self._warn(f"containers cannot reach other machines: {error.strerror or error}")
+
+    def _make_peace(self) -> None:
+        """Adapt the filters of others to our bridges, after what is going on of it already."""
+        self._peace = asyncio.create_task(self._adapt(self._peace))
+
+    async def _adapt(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        for warning in await asyncio.to_thread(self._need().firewall.make_peace, self._rules):
+            self._warn(warning)
 
     # --- on the thread ------------------------------------------------------------------------------------------
 
@@ -214,7 +233,7 @@ class Wiring:
         plumbing.close()
 
     def _write_rules(self) -> None:
-        rules = [
+        self._rules = [
             BridgeRules(
                 network.bridge,
                 ipaddress.IPv4Network(network.subnet),
@@ -223,7 +242,7 @@ class Wiring:
             )
             for _, network in self._bridges.values()
         ]
-        for warning in self._need().set_rules(rules):
+        for warning in self._need().set_rules(self._rules):
             self._warn(warning)
 
     def _refill(self, network: Network) -> None:
