@@ -26,9 +26,9 @@ from pydockmagic.oci.manifest import (
     decode_archive_manifest,
     decode_index,
     decode_layout,
-    decode_manifest_or_index,
+    decode_manifest,
 )
-from pydockmagic.oci.media_types import LAYER_TYPES
+from pydockmagic.oci.media_types import INDEX_TYPES, LAYER_TYPES
 from pydockmagic.oci.platform import host_platform
 from pydockmagic.oci.reference import Reference, parse_normalized
 
@@ -153,9 +153,7 @@ def _docker_images(members: Members) -> list[ArchivedImage]:
     return images
 
 
-def _layout_images(members: Members, index: Index, depth: int = 0) -> list[ArchivedImage]:
-    if depth > _MAX_DEPTH:
-        raise InvalidParameter("invalid archive: indexes within indexes")
+def _layout_images(members: Members, index: Index) -> list[ArchivedImage]:
     found: dict[str, tuple[Descriptor, list[Reference]]] = {}
     for descriptor in index.manifests:
         names = found.setdefault(descriptor.digest, (descriptor, []))[1]
@@ -163,21 +161,29 @@ def _layout_images(members: Members, index: Index, depth: int = 0) -> list[Archi
         if name is not None and name not in names:
             names.append(name)
     images = []
-    for digest, (_, names) in found.items():
-        document = decode_manifest_or_index(_blob_document(members, digest))
-        if isinstance(document, Index):
-            chosen = document.for_platform(host_platform()) or (document.manifests[0] if document.manifests else None)
-            if chosen is None:
-                continue
-            document = decode_manifest_or_index(_blob_document(members, chosen.digest))
-            if isinstance(document, Index):
-                raise InvalidParameter("invalid archive: indexes within indexes")
+    for descriptor, names in found.values():
+        manifest = _manifest(members, descriptor)
+        if manifest is None:
+            continue
+        document = decode_manifest(_blob_document(members, manifest.digest))
         if not document.layers or any(layer.media_type not in LAYER_TYPES for layer in document.layers):
             continue  # an attestation or another artifact, which is no image
         config = _blob_document(members, document.config.digest)
         layers = [(members.need(_blob_name(layer.digest)), layer) for layer in document.layers]
         images.append(_image(config, layers, names, {}))
     return images
+
+
+def _manifest(members: Members, descriptor: Descriptor) -> Descriptor | None:
+    """Give the manifest for this machine that a descriptor leads to, through indexes of platforms if need be."""
+    for _ in range(_MAX_DEPTH):
+        if descriptor.media_type not in INDEX_TYPES:
+            return descriptor
+        index = decode_index(_blob_document(members, descriptor.digest))
+        if not index.manifests:
+            return None
+        descriptor = index.for_platform(host_platform()) or index.manifests[0]
+    raise InvalidParameter("invalid archive: indexes within indexes")
 
 
 def _blob_name(digest: str) -> str:

@@ -6,6 +6,7 @@ below (`Changes`). All three appear together, by one rename. Every method may bl
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -28,9 +29,22 @@ from pydockmagic.oci.layer.reader import ByteStream
 from .changes import Changes, compare
 from .records import LayerRecord
 
-__all__ = ["Layers"]
+__all__ = ["Layers", "told"]
 
 _KEPT_INDEXES = 128
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Give what is wrong with an archive, or with the disk, in the words in which Docker complains of it."""
+    try:
+        yield
+    except OciError as error:
+        raise InvalidParameter(f"Error processing {what}(exit status 1): {error}") from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        reason = (error.strerror or str(error)).lower()
+        raise EngineError(f"Error processing {what}(exit status 1): {place}{reason}") from error
 
 
 class _Counter:
@@ -83,43 +97,42 @@ class Layers:
 
         The directory is gone afterwards, whatever comes of it. A layer that exists already is used as it is.
         """
-        stage = self._home / f".new-{uuid.uuid4().hex}"
-        stage.mkdir(mode=0o710)
-        try:
+        with self._stage() as stage, told("layer"):
             directory.rename(stage / "diff")
             self.discard(directory)  # the empty stage that new_directory made around it
             sink = _Counter()
             owners = self._owners(below) if self._one_owner else None
             scanned = write_tar(stage / "diff", sink, clamp_ns=clamp_ns, owners=owners)
             return self._finish(stage, scanned, below, sink.size)
-        finally:
-            self._trash.discard(stage)
 
     def add_tar(self, stream: ByteStream, below: tuple[str, ...], *, expected: str | None = None) -> LayerRecord:
         """Unpack a tar (compressed or not) as the layer on top of ``below``; safe whatever the tar holds.
 
         ``expected`` is the diff id it must have. Raises ``InvalidParameter``.
         """
-        stage = self._home / f".new-{uuid.uuid4().hex}"
-        stage.mkdir(mode=0o710)
-        try:
+        with self._stage() as stage, told("tar file"), open_stream(stream) as plain:
             diff = stage / "diff"
             diff.mkdir(mode=0o755)
             user = overlay_prefix(str(self._home)).startswith("user.")
-            with open_stream(stream) as plain:
-                counted = _Counted(plain)
-                scanned = extract(
-                    counted,
-                    diff,
-                    whiteouts="overlay-user" if user else "overlay-trusted",
-                    devices="skip" if self._one_owner else "make",
-                    owners="index" if self._one_owner else "disk",
-                )
+            counted = _Counted(plain)
+            scanned = extract(
+                counted,
+                diff,
+                whiteouts="overlay-user" if user else "overlay-trusted",
+                devices="skip" if self._one_owner else "make",
+                owners="index" if self._one_owner else "disk",
+            )
             if expected is not None and scanned.diff_id != expected:
                 raise InvalidParameter(f"layer is damaged: its content has {scanned.diff_id}, not {expected}")
             return self._finish(stage, scanned, below, counted.size)
-        except OciError as error:
-            raise InvalidParameter(f"Error processing tar file(exit status 1): {error}") from None
+
+    @contextlib.contextmanager
+    def _stage(self) -> Iterator[Path]:
+        """Give a directory to make a layer in; what still lies there when the block is left is thrown away."""
+        stage = self._home / f".new-{uuid.uuid4().hex}"
+        stage.mkdir(mode=0o710)
+        try:
+            yield stage
         finally:
             self._trash.discard(stage)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pydockmagic.oci.reference import parse_normalized
 
 from .applying import apply_changes
 from .archive import ArchivedImage, ArchivedLayer, Members, read_images, spool
+from .layers import told
 from .lookup import short_id
 from .records import ImageRecord, LayerRecord
 from .store import Store
@@ -50,18 +50,9 @@ async def load(store: Store, stream: AsyncIterator[bytes], *, quiet: bool) -> As
 
 
 def _unpack(stream: ThreadStream, directory: Path) -> tuple[Members, list[ArchivedImage]]:
-    with _told():
+    with told("tar file"):
         members = spool(stream, directory)
         return members, read_images(members)
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Give what is wrong with an archive in the words in which Docker complains of tars."""
-    try:
-        yield
-    except OciError as error:
-        raise InvalidParameter(f"Error processing tar file(exit status 1): {error}") from None
 
 
 async def _load_layers(store: Store, image: ArchivedImage, leased: list[str]) -> AsyncIterator[dict[str, Any]]:
@@ -186,7 +177,7 @@ def _platform(text: str) -> Platform:
 
 
 def _import_layer(store: Store, stream: ThreadStream, path: Path) -> LayerRecord:
-    with path.open("xb") as file:
+    with told("tar file"), path.open("xb") as file:
         while chunk := stream.read(_CHUNK):
             file.write(chunk)
     if not path.stat().st_size:

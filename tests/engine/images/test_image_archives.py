@@ -197,6 +197,26 @@ def test_an_oci_layout_is_loaded(world: ImageWorld) -> None:
     assert (world.images.layer_dirs(world.images.get("me/app:2").chain_ids)[0] / "a").read_text() == "1"
 
 
+def test_an_index_of_platforms_leads_to_this_machines_image(world: ImageWorld) -> None:
+    from pydockmagic.oci.platform import host_platform
+
+    layers = {"s390x": tar_of({"a": "other"}), host_platform().architecture: tar_of({"a": "mine"})}
+    files: dict[str, str | bytes] = {"oci-layout": '{"imageLayoutVersion": "1.0.0"}'}
+    entries = []
+    for architecture, layer in layers.items():
+        inner = members(oci_layout([(layer, "layer.v1.tar")], [digest(layer)], {}))
+        files |= {name: data for name, data in inner.items() if name.startswith("blobs/")}
+        (entry,) = json.loads(inner["index.json"])["manifests"]
+        entries.append(entry | {"platform": {"os": "linux", "architecture": architecture}})
+    platforms = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+    files[f"blobs/sha256/{digest(platforms)[7:]}"] = platforms
+    top = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest(platforms), "size": len(platforms)}
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [top]})
+    (message,) = world.load(tar_of(files))
+    image = world.images.get(message["stream"].split()[-1])
+    assert (world.images.layer_dirs(image.chain_ids)[0] / "a").read_text() == "mine"
+
+
 def test_a_layer_with_another_digest_than_its_config_says_is_refused(world: ImageWorld) -> None:
     layer = tar_of({"a": "1"})
     with pytest.raises(InvalidParameter, match="layer is damaged"):
