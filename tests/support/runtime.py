@@ -135,7 +135,7 @@ class Box:
         assert not self.debris()
         for path in cgroups.layout().hierarchies.values():
             with contextlib.suppress(FileNotFoundError):
-                os.rmdir(path + self.parent)
+                Path(path + self.parent).rmdir()
         shutil.rmtree(self.folder)
 
     def debris(self) -> list[str]:

@@ -103,11 +103,14 @@ def _entries(path: str, least: int) -> Iterator[list[str]]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
-    with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return
-        text = file.read(_MAX_FILE)
-    for line in text.splitlines():
+    data = b""
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            data = os.read(descriptor, min(status.st_size, _MAX_FILE))
+    finally:
+        os.close(descriptor)
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
         fields = line.strip().split(":")
         if len(fields) >= least and not line.startswith("#"):
             yield fields

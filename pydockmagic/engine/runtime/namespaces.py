@@ -13,7 +13,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import msgspec
 
 from pydockmagic.engine.errors import EngineError
 
-from . import bundle, wire, zygote
+from . import bundle, wire
 from .channel import Channel, Message, unwrap
 from .driver import AttachRequest, CgroupStats, Running
 from .spec import CgroupLimits, ContainerSpec, ExitRecord, ProcessSpec
@@ -108,6 +108,16 @@ class NamespacesDriver:
             raise EngineError(f"container {spec.id} is already running")
         if len(listeners) != len(spec.ports):
             raise ValueError("each PortForward needs its listening socket")
+        try:
+            return await self._start(spec, net, listeners, attach)
+        except (
+            ConnectionError
+        ):  # the zygote died at that moment; nothing of the start is left, and there will be another
+            return await self._start(spec, net, listeners, attach)
+
+    async def _start(
+        self, spec: ContainerSpec, net: int | None, listeners: Sequence[socket.socket], attach: Sequence[AttachRequest]
+    ) -> Running:
         container = _Container(spec.id, spec.bundle)
         self._prepare(container)
         pairs = [socket.socketpair() for _ in attach]
@@ -117,14 +127,21 @@ class NamespacesDriver:
         self._containers[spec.id] = container
         container.channel = self._channel(container, ours)
         try:
-            request = {"spec": msgspec.to_builtins(spec), "net": net is not None}
-            await self._ask_zygote(
-                "start", descriptors, **request, attach=[msgspec.to_builtins(each) for each in attach]
-            )
+            channel = await self._connect_zygote()
+            request = {"spec": spec, "net": net is not None, "attach": attach}
+            await channel.request("start", descriptors, **msgspec.to_builtins(request))
             theirs.close()
-            started = unwrap(await container.started)
-        except BaseException:
-            self._abandon(container, pairs)
+            started = unwrap(await asyncio.shield(container.started))
+        except BaseException as error:
+            for pair in pairs:
+                pair[0].close()
+            theirs.close()
+            if isinstance(error, EngineError):
+                await self._forget(container)
+            elif isinstance(error, ConnectionError):
+                await self._undo(container)
+            else:  # cancelled: it may still start
+                self._spawn(self._undo(container))
             raise
         finally:
             theirs.close()
@@ -209,10 +226,12 @@ class NamespacesDriver:
 
     async def wait_exec(self, container_id: str, exec_id: str) -> ExitRecord:
         """See ``RuntimeDriver.wait_exec``."""
-        container = self._containers.get(container_id)
-        if container is None or exec_id not in container.execs:
-            raise ProcessLookupError(f"no such exec: {exec_id}")
-        record = await asyncio.shield(container.execs[exec_id])
+        container = self._containers.get(container_id) or await self._find(container_id)
+        if exec_id not in container.execs:  # begun under an earlier engine
+            found = await self._ask(container_id, "exec_record", exec=exec_id)
+            if found is not None:
+                container.exec_future(exec_id).set_result(msgspec.convert(found, ExitRecord))
+        record = await asyncio.shield(container.exec_future(exec_id))
         container.execs.pop(exec_id, None)
         if container.channel is not None and container.channel.open:
             with contextlib.suppress(ProcessLookupError, ConnectionError):
@@ -246,9 +265,7 @@ class NamespacesDriver:
             await asyncio.shield(container.exit)
         if container.channel is not None:
             container.channel.close()
-        self._containers.pop(container_id, None)
-        await asyncio.to_thread(shutil.rmtree, container.bundle, ignore_errors=True)
-        (self._index / container_id).unlink(missing_ok=True)
+        await self._forget(container)
 
     async def recover(self) -> Mapping[str, Running | ExitRecord]:
         """See ``RuntimeDriver.recover``."""
@@ -303,17 +320,28 @@ class NamespacesDriver:
             link.unlink(missing_ok=True)
             link.symlink_to(container.bundle)
 
-    def _abandon(self, container: _Container, pairs: Sequence[tuple[socket.socket, socket.socket]]) -> None:
-        """Leave nothing of a start that failed."""
-        for pair in pairs:
-            pair[0].close()
+    async def _undo(self, container: _Container) -> None:
+        """End a container whose start was given up in the middle. The link stays until then, for a later engine."""
+        answer = await container.started
+        if "error" not in answer:
+            with contextlib.suppress(ProcessLookupError):
+                await self.delete(container.id)
+        await self._forget(container)
+
+    async def _forget(self, container: _Container) -> None:
+        """Leave nothing of a container that does not run."""
         if container.channel is not None:
             container.channel.close()
-        container.started.cancel()
         container.exit.cancel()
         if self._containers.get(container.id) is container:
             del self._containers[container.id]
-        (self._index / container.id).unlink(missing_ok=True)
+            (self._index / container.id).unlink(missing_ok=True)
+            await _remove_bundle(container.bundle)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _channel(self, container: _Container, connection: socket.socket) -> Channel:
         return Channel(connection, on_event=container.on_event, on_close=lambda: self._lost(container))
@@ -322,9 +350,7 @@ class NamespacesDriver:
         """See why a supervisor closed its connection: it has ended, was killed, or dropped us for not reading."""
         if container.exit.done():
             return
-        task = asyncio.get_running_loop().create_task(self._after_loss(container))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._after_loss(container))
 
     async def _after_loss(self, container: _Container) -> None:
         if not container.started.done():
@@ -379,24 +405,13 @@ class NamespacesDriver:
 
     # the zygote
 
-    async def _ask_zygote(self, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> Any:
-        """Ask the zygote; where it has gone away, start another and ask that."""
-        for attempt in (1, 2):
-            channel = await self._connect_zygote()
-            try:
-                return await channel.request(operation, descriptors, **fields)
-            except ConnectionError:
-                if attempt == 2:
-                    raise
-        raise AssertionError
-
     async def _connect_zygote(self) -> Channel:
         async with self._zygote_lock:
             if self._zygote is not None and self._zygote.open:
                 return self._zygote
             for _ in range(3):
                 try:
-                    connection = wire.connect(str(self._run_dir), zygote.SOCKET)
+                    connection = wire.connect(str(self._run_dir), f"{wire.zygote_name()}.sock")
                 except OSError:
                     await self._launch()
                     continue
@@ -431,6 +446,21 @@ class NamespacesDriver:
                 raise EngineError(f"the zygote did not start: {text[-1] if text else process.returncode}")
         finally:
             os.close(log)
+
+
+async def _remove_bundle(directory: str) -> None:
+    """Remove a bundle: a few files of ours at once, anything more in a thread."""
+    for name in (bundle.CONTROL, bundle.STATE, bundle.EXIT):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{directory}/{name}")
+    with contextlib.suppress(OSError):
+        os.rmdir(f"{directory}/{bundle.ROOTFS}")
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return
+    except OSError:
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 def _exit_record(directory: str) -> ExitRecord:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import zlib
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["PROTOCOL", "Receiver", "close_all", "connect", "listen", "send"]
+__all__ = ["PROTOCOL", "Receiver", "close_all", "connect", "listen", "send", "zygote_name"]
 
 PROTOCOL = 1
-"""Raised when messages change: an engine of another version starts a zygote of its own."""
+"""Raised when messages between an engine and supervisors change."""
 
 _MAX_INLINE = 96_000
 _MAX_DESCRIPTORS = 240
@@ -34,12 +36,41 @@ def send(connection: socket.socket, message: Any, descriptors: Sequence[int] = (
             data = b'{"carried":true}'
             passed.append(carrier)
         while len(passed) > _MAX_DESCRIPTORS:
-            socket.send_fds(connection, [b'{"more":true}'], passed[:_MAX_DESCRIPTORS], flags)
+            _send_packet(connection, b'{"more":true}', passed[:_MAX_DESCRIPTORS], flags)
             del passed[:_MAX_DESCRIPTORS]
-        socket.send_fds(connection, [data], passed, flags)
+        _send_packet(connection, data, passed, flags)
     finally:
         if carrier >= 0:
             os.close(carrier)
+
+
+# socket.send_fds and recv_fds drop their flags (before Python 3.14), and without CLOEXEC descriptors would leak.
+
+
+def _send_packet(connection: socket.socket, data: bytes, descriptors: Sequence[int], flags: int) -> None:
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+    connection.sendmsg([data], ancillary, flags)
+
+
+def _receive_packet(connection: socket.socket) -> tuple[bytes, list[int]]:
+    room = socket.CMSG_SPACE((_MAX_DESCRIPTORS + 10) * array("i").itemsize)
+    data, ancillary, _, _ = connection.recvmsg(_MAX_INLINE + 1024, room, socket.MSG_CMSG_CLOEXEC)
+    descriptors = array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def zygote_name() -> str:
+    """Name the zygote of this very code: an engine of another version starts one of its own beside it."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    mark = 0
+    for entry in sorted(os.listdir(folder)):
+        if entry.endswith(".py"):
+            status = os.stat(f"{folder}/{entry}")
+            mark = zlib.crc32(f"{entry} {status.st_size} {status.st_mtime_ns}".encode(), mark)
+    return f"zygote-{PROTOCOL}-{mark:08x}"
 
 
 class Receiver:
@@ -52,9 +83,7 @@ class Receiver:
     def receive(self) -> tuple[Any, list[int]] | None:
         """Give the next message and its descriptors, or None at the end. Raises BlockingIOError as ``recvmsg``."""
         while True:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._connection, _MAX_INLINE + 1024, _MAX_DESCRIPTORS + 10, socket.MSG_CMSG_CLOEXEC
-            )
+            data, descriptors = _receive_packet(self._connection)
             self._descriptors += descriptors
             if not data:
                 close_all(self._descriptors)

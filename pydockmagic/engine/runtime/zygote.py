@@ -1,8 +1,8 @@
 """The zygote: a small process that forks supervisors, so that the engine, which is large, never has to.
 
 It survives the engine (a session of its own), adopts what supervisors leave behind (child subreaper), and ends by
-itself when no engine is connected and no supervisor left. One per run directory: ``zygote-N.sock`` and a lock beside
-it, N being the protocol. Started by ``launch.py``. Standard library only.
+itself when no engine is connected and no supervisor left. One per run directory and version of this code: a socket
+and a lock named ``wire.zygote_name()``. Started by ``launch.py``. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from .control import Message, Reply, Server
 from .loop import READ, Loop
 from .supervisor import Supervisor
 
-__all__ = ["SOCKET", "Zygote", "main"]
+__all__ = ["Zygote", "main"]
 
-SOCKET = f"zygote-{wire.PROTOCOL}.sock"
-_LOCK = f"zygote-{wire.PROTOCOL}.lock"
 _FIRST_ENGINE_SECONDS = 20.0
 _LOCK_SECONDS = 10.0
 
@@ -132,15 +130,15 @@ def _open_descriptors() -> list[int]:
     return [int(name) for name in os.listdir("/proc/self/fd")]
 
 
-def _lock(directory: str) -> int | None:
+def _lock(path: str) -> int | None:
     """Take the zygote's lock; None when a living zygote has it and serves."""
-    descriptor = os.open(f"{directory}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if _answers(directory):
+            if _answers(path):
                 os.close(descriptor)
                 return None
             if time.monotonic() > deadline:
@@ -150,9 +148,9 @@ def _lock(directory: str) -> int | None:
             return descriptor
 
 
-def _answers(directory: str) -> bool:
+def _answers(path: str) -> bool:
     try:
-        wire.connect(directory, SOCKET).close()
+        wire.connect(os.path.dirname(path), f"{os.path.basename(path)}.sock").close()
     except OSError:
         return False
     return True
@@ -163,10 +161,10 @@ def main(directory: str, net: int = -1) -> None:
 
     ``net`` is the network namespace to live in (rootless: the sandbox's); published ports connect from there.
     """
-    lock = _lock(directory)
-    if lock is None:
+    path = f"{directory}/{wire.zygote_name()}"
+    if _lock(path) is None:
         return
-    listener = wire.listen(directory, SOCKET)
+    listener = wire.listen(directory, f"{wire.zygote_name()}.sock")
     if os.fork():
         return
     os.setsid()
@@ -188,4 +186,5 @@ def main(directory: str, net: int = -1) -> None:
     gc.disable()
     gc.freeze()
     zygote.run()
-    os.unlink(f"{directory}/{SOCKET}")
+    os.unlink(f"{path}.sock")
+    os.unlink(f"{path}.lock")

@@ -13,6 +13,8 @@ from pydockmagic.engine.runtime.spec import CgroupLimits, Device, Mount, Namespa
 pytestmark = pytest.mark.root
 
 PREFIX = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process"
+INIT = f"{PREFIX}: error during container init"
+RLIMIT = f"{INIT}: error setting rlimits for ready process"
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +82,11 @@ def test_a_program_that_cannot_be_started_gives_dockers_sentence(box, command, s
         ({"user": "99999999999"}, "uids and gids must be in range 0-2147483647"),
         (
             {"rlimits": (Rlimit("nofile", 9_999_999, 9_999_999),)},
-            f"{PREFIX}: error during container init: error setting rlimits for ready process: "
-            "error setting rlimit type 7: operation not permitted: unknown",
+            f"{RLIMIT}: error setting rlimit type 7: operation not permitted: unknown",
         ),
         (
             {"sysctls": (("net.ipv4.nosuch", "1"),)},
-            f"{PREFIX}: error during container init: open /proc/sys/net/ipv4/nosuch: no such file or directory: unknown",
+            f"{INIT}: open /proc/sys/net/ipv4/nosuch: no such file or directory: unknown",
         ),
         (
             {"devices": (Device(source="/dev/nosuch", target="/dev/nosuch"),)},
@@ -130,7 +131,9 @@ def test_every_namespace_is_its_own_but_the_users(box):
     kinds = ("pid", "mnt", "net", "uts", "ipc", "cgroup", "user")
     script = "; ".join(f"readlink /proc/self/ns/{kind}" for kind in kinds)
     inside = box.run("sh", "-c", script).stdout.split()
-    different = {kind for kind, name in zip(kinds, inside, strict=True) if name != os.readlink(f"/proc/self/ns/{kind}")}
+    different = {
+        kind for kind, name in zip(kinds, inside, strict=True) if name != str(Path(f"/proc/self/ns/{kind}").readlink())
+    }
     assert different == set(kinds) - {"user"}
 
 
@@ -139,7 +142,7 @@ def test_host_namespaces_are_the_engines(box):
     kinds = ("pid", "net", "uts", "ipc", "cgroup")
     script = "; ".join(f"readlink /proc/self/ns/{kind}" for kind in kinds)
     inside = box.run("sh", "-c", script, namespaces=host).stdout.split()
-    assert inside == [os.readlink(f"/proc/self/ns/{kind}") for kind in kinds]
+    assert inside == [str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in kinds]
 
 
 def test_namespaces_of_another_container_are_joined(box, sleeper):
@@ -239,7 +242,7 @@ def test_a_profile_of_ones_own_is_obeyed(box):
 
 
 def test_a_damaged_profile_is_refused(box):
-    with pytest.raises(StartError, match="^Decoding seccomp profile failed: "):
+    with pytest.raises(StartError, match=r"^Decoding seccomp profile failed: "):
         box.start(box.spec("true", seccomp="{"))
 
 
@@ -254,7 +257,8 @@ def test_a_privileged_container_has_all_that_the_engine_has(box):
     result = box.run(
         "sh",
         "-c",
-        "grep CapEff /proc/self/status; mount -t tmpfs x /tmp && echo mounted; touch /sys/fs/cgroup && echo writable; ls /dev",
+        "grep CapEff /proc/self/status; mount -t tmpfs x /tmp && echo mounted;"
+        "touch /sys/fs/cgroup && echo writable; ls /dev",
         privileged=True,
         capabilities=defaults.ALL_CAPABILITIES,
         seccomp="unconfined",
@@ -427,7 +431,8 @@ def test_sysctls_and_names_are_set(box):
     result = box.run(
         "sh",
         "-c",
-        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/domainname; hostname; ping -c1 -W1 127.0.0.1 | grep -c 'bytes from'",
+        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/domainname; hostname;"
+        "ping -c1 -W1 127.0.0.1 | grep -c 'bytes from'",
         sysctls=(("net.ipv4.ip_forward", "1"),),
         hostname="tower",
         domainname="example",
@@ -493,7 +498,7 @@ def test_exec_has_the_containers_namespaces_and_cgroup(box, sleeper):
     kinds = ("pid", "mnt", "net", "uts", "ipc", "cgroup")
     script = "; ".join(f"readlink /proc/self/ns/{kind}" for kind in kinds) + "; cat /proc/self/cgroup"
     *inside, first = box.exec(sleeper, "sh", "-c", script).stdout.split()[: len(kinds) + 1]
-    assert inside == [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in kinds]
+    assert inside == [str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in kinds]
     assert first.endswith(":/")
 
 

@@ -101,9 +101,8 @@ def test_with_nobody_behind_it_a_connection_ends_at_once(box):
         free.bind(("127.0.0.1", 0))
         target = free.getsockname()
     spec, address = published(box, "tcp", target)
-    with pytest.raises(ConnectionError):
+    with contextlib.suppress(ConnectionError):  # a reset is an end too
         assert box.do(exchange(address, b"")) == b""
-        raise ConnectionResetError
     box.delete(spec)
 
 

@@ -22,7 +22,7 @@ from pydockmagic.engine.errors import StartError
 from pydockmagic.engine.runtime import defaults
 from pydockmagic.engine.runtime.driver import AttachRequest
 from pydockmagic.engine.runtime.namespaces import NamespacesDriver
-from pydockmagic.engine.runtime.spec import ContainerSpec, LogTarget, Mount, ProcessSpec, Rlimit, Root
+from pydockmagic.engine.runtime.spec import CgroupLimits, ContainerSpec, LogTarget, Mount, ProcessSpec, Rlimit, Root
 
 async def run(driver, name, case):
     home = folder / name
@@ -52,10 +52,38 @@ async def run(driver, name, case):
     await driver.delete(name)
     return {"code": record.code, "out": out.decode(), "warnings": list(running.warnings)}
 
+async def live(driver):
+    # what is done to a running container
+    for part in ("upper", "work"):
+        (folder / "lived" / part).mkdir(parents=True)
+    limited = {"env": ("PATH=/bin",), "capabilities": defaults.CAPABILITIES}
+    spec = ContainerSpec(
+        id="lived", bundle=str(folder / "lived/bundle"), hostname="lived", log=LogTarget(driver="none"),
+        process=ProcessSpec(args=("sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.01; done"), **limited),
+        root=Root(kind="overlay", upper=str(folder / "lived/upper"), work=str(folder / "lived/work"),
+                  lower=(sys.argv[2],), userxattr=True), limits=CgroupLimits(memory=1 << 30))
+    running = await driver.start(spec)
+    process = ProcessSpec(args=("sh", "-c", "tty; hostname; id -u; chown 3 /; exit 4"), tty=True, **limited)
+    started = await driver.exec("lived", "e", process, attach=AttachRequest())
+    reader, writer = await asyncio.open_unix_connection(sock=started.streams[0])
+    said = (await reader.read()).decode()
+    writer.close()
+    record = await driver.wait_exec("lived", "e")
+    state = lambda: Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    await driver.pause("lived")
+    paused, pids = state(), await driver.processes("lived")
+    await driver.unpause("lived")
+    await driver.signal("lived", 15)
+    ended = await driver.wait("lived")
+    await driver.delete("lived")
+    return {"exec": [record.code, said], "paused": paused, "found": running.pid in pids, "code": ended.code,
+            "warnings": list(running.warnings)}
+
 async def main():
     driver = NamespacesDriver(folder / "run", net=net)
     await driver.open()
-    results = {name: await run(driver, name, case) for name, case in json.loads(sys.argv[3]).items()}
+    results = {"lived": await live(driver)}
+    results |= {name: await run(driver, name, case) for name, case in json.loads(sys.argv[3]).items()}
     await driver.close()
     print(json.dumps({"rung": info.rung, "ids": info.ids, "results": results}))
 
@@ -165,3 +193,15 @@ def test_terminals_exit_codes_and_refusals_are_as_ever(rootless):
 
 def test_a_deleted_directory_can_be_made_again(rootless):
     assert rootless["remade"] == {"code": 0, "out": "x\n", "warnings": []}
+
+
+def test_a_running_container_is_entered_paused_and_signalled(rootless):
+    lived = rootless["lived"]
+    assert lived["exec"] == [4, "/dev/pts/0\r\nlived\r\n0\r\n"]
+    assert lived["paused"] in ("T", "D")  # stopped one by one, or by a freezer
+    assert lived["found"]
+    assert lived["code"] == 5
+
+
+def test_limits_that_cannot_be_kept_are_warned_of(rootless):
+    assert all("memory limit" in text for text in rootless["lived"]["warnings"])

@@ -150,21 +150,18 @@ def test_all_killed_at_once_is_settled_by_the_next_engine(own):
 
 def test_an_engine_that_dies_during_a_start_leaves_a_container_that_the_next_one_finds(own):
     spec = own.spec("sleep", "1000")
+    link = Path(own.folder, "run/containers", spec.id)
 
     async def give_up():
         task = asyncio.ensure_future(own.driver.start(spec))
-        while not Path(spec.bundle, "control.sock").exists():
-            await asyncio.sleep(0)
-        own.driver._zygote.close()
+        await asyncio.sleep(0)
         await own.driver.close()
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ProcessLookupError, ConnectionError):
+        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
             await task
 
-    link = Path(own.folder, "run/containers", spec.id)
     own.do(give_up())
-    link.unlink(missing_ok=True)
-    link.symlink_to(spec.bundle)  # as a killed engine would have left it
+    assert link.is_symlink()  # as a killed engine would have left it
     own.driver = own.new_driver()
     own.do(own.driver.open())
     found = own.do(own.driver.recover())
@@ -198,3 +195,69 @@ def test_supervisors_and_zygote_are_small(own):
     rollup = Path(f"/proc/{supervisor_of(running.pid)}/smaps_rollup").read_text()
     private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
     assert private < 4000, rollup  # kB; the rest is the zygote's, shared
+
+
+def test_a_start_that_is_given_up_leaves_nothing(own):
+    spec = own.spec("sleep", "1000")
+
+    async def give_up():
+        task = asyncio.ensure_future(own.driver.start(spec))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.gather(*own.driver._tasks)
+
+    own.do(give_up())
+    assert not Path(spec.bundle).exists()
+    assert not list(Path(own.folder, "run/containers").iterdir())
+    assert spec.id not in own.do(own.driver.recover())
+
+
+def test_an_exec_that_ended_without_an_engine_is_still_told(own):
+    spec = own.spec("sleep", "1000")
+    own.start(spec)
+    process = ProcessSpec(args=("sh", "-c", "read x; exit 4"), env=("PATH=/bin",), open_stdin=True)
+    running = own.do(own.driver.exec(spec.id, "e1", process, attach=ALL))
+    own.do(own.driver.close())
+    running.streams[0].close()
+    own.do(gone(running.pid))
+    own.driver = own.new_driver()
+    own.do(own.driver.open())
+    assert own.do(own.driver.wait_exec(spec.id, "e1")).code == 4
+    with pytest.raises(ProcessLookupError):
+        own.do(own.driver.wait_exec(spec.id, "e1"))
+
+
+def test_a_zygote_that_dies_at_a_start_is_replaced(own):
+    spec = own.spec("true")
+    os.kill(own.driver.zygote_pid, signal.SIGSTOP)
+
+    async def start():
+        task = asyncio.ensure_future(own.driver.start(spec))
+        await asyncio.sleep(0.05)
+        os.kill(own.driver.zygote_pid, signal.SIGKILL)
+        await task
+
+    own.do(start())
+    assert own.wait(spec).code == 0
+
+
+def test_an_engine_of_another_version_has_a_zygote_of_its_own(own, monkeypatch):
+    from pydockmagic.engine.runtime import wire
+
+    spec = own.spec("sleep", "1000")
+    own.start(spec)
+    old = own.driver.zygote_pid
+    own.do(own.driver.close())
+    assert wire.zygote_name() == wire.zygote_name()
+    path = next(Path(own.folder, "run").glob("zygote-*.sock"))
+    path.rename(path.with_name("zygote-0-00000000.sock"))
+    Path(own.folder, "run", path.stem + ".lock").unlink()
+    own.driver = own.new_driver()
+    own.do(own.driver.open())
+    assert own.driver.zygote_pid != old
+    assert isinstance(own.do(own.driver.recover())[spec.id], Running)
+    own.delete(spec)
+    own.do(gone(old))
