@@ -8,6 +8,7 @@ in ``contexts/meta/<sha256 of the name>/`` under ``DOCKER_CONFIG`` or ``~/.docke
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from .errors import BadAddress
 __all__ = ["EMBEDDED", "EngineAddress", "TlsFiles", "choose", "parse_address"]
 
 EMBEDDED = "embedded"
+_HOST_NAME = re.compile(r"[\w.:%-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +64,27 @@ def parse_address(url: str, *, source: str = "", tls: TlsFiles | None = None) ->
 
     Raises ``BadAddress`` for what cannot be used.
     """
-    text = url.strip()
+    text = url.strip() or "unix://"
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "tcp", text
     if scheme == "unix":
-        if not rest:
-            rest = "/var/run/docker.sock"
-        return EngineAddress(f"unix://{rest}", source, None)
+        return EngineAddress(f"unix://{rest or '/var/run/docker.sock'}", source, None)
     if scheme == "ssh":
         raise BadAddress(f"{url}: connecting over ssh is not supported yet; forward the remote socket to a local one")
     if scheme not in {"tcp", "http", "https"}:
         raise BadAddress(f'unable to parse docker host "{url}"')
-    parts = urlsplit(f"tcp://{rest}")
     try:
+        parts = urlsplit(f"tcp://{rest}")
         port = parts.port
     except ValueError:
         raise BadAddress(f'unable to parse docker host "{url}"') from None
-    if not parts.hostname:
+    name = parts.hostname or "localhost"
+    if not _HOST_NAME.fullmatch(name):
         raise BadAddress(f'unable to parse docker host "{url}"')
     if port is None:
         port = 2376 if tls is not None or scheme == "https" else 2375
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{name}]" if ":" in name else name
     return EngineAddress(f"{scheme}://{host}:{port}{parts.path.rstrip('/')}", source, tls)
 
 

@@ -39,10 +39,12 @@ def parse_size(text: str, base: int = 1024) -> int:
 
     Raises ``ValueError`` with go-units' words.
     """
-    split = max(text.rfind(char) for char in "0123456789. ")
-    if split < 0:
-        raise ValueError(f"invalid size: '{text}'")
-    number, suffix = (text[: split + 1], text[split + 1 :]) if text[split] != " " else (text[:split], text[split + 1 :])
+    number, blank, suffix = text.partition(" ")
+    if not blank:
+        split = 1 + max(text.rfind(char) for char in "0123456789.")
+        if not split:
+            raise ValueError(f"invalid size: '{text}'")
+        number, suffix = text[:split], text[split:]
     if not _FLOAT.fullmatch(number):
         raise ValueError(f'strconv.ParseFloat: parsing "{number}": invalid syntax')
     value = float(number)

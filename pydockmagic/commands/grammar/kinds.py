@@ -147,6 +147,8 @@ def convert(kind: str, text: str, option: str = "") -> Any:
 
     Raises ``ValueProblem``.
     """
+    if option == "memory-swap" and text == "-1":
+        return -1  # as much as there is
     value = _KINDS.get(kind, _text)(text)
     if option in _CHECKED and kind in {"list", "map", "ulimit", "mount", "network", "gpu-request"}:
         from pydockmagic.commands.options import checks  # noqa: PLC0415 - only run, create and build need them

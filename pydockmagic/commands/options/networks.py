@@ -152,7 +152,7 @@ def _merge(parsed: Parsed, first: NetworkAttachment, user_defined: bool) -> None
         if parsed[option] and present:
             raise ValueProblem(f"conflicting options: cannot specify both {what}")
     first.aliases = first.aliases or parsed.list("network-alias")
-    if first.target == "default" or user_defined:
+    if user_defined:
         first.links = parsed.list("link")
     first.ipv4 = first.ipv4 or parsed.text("ip")
     first.ipv6 = first.ipv6 or parsed.text("ip6")
