@@ -40,7 +40,9 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except OciError as error:
-        raise InvalidParameter(f"Error processing {what}(exit status 1): {error}") from None
+        # Docker says no more than this where a tar ends too early.
+        reason = "unexpected EOF" if str(error).startswith("unexpected EOF") else str(error)
+        raise InvalidParameter(f"Error processing {what}(exit status 1): {reason}") from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         reason = (error.strerror or str(error)).lower()
