@@ -54,6 +54,8 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CACHED_PARENTS = 64
 _SECOND = 1_000_000_000
 _TIME_LIMIT = (1 << 62) // _SECOND
+_SURE_TIME = 1 << 31
+"""Times up to here every file system holds; later ones some of them change."""
 _Made = TypeVar("_Made")
 
 
@@ -113,6 +115,7 @@ class _Extraction:
         self._keep_types = keep_types
         self._tree = Node()
         self._parents: dict[str, _Parent] = {}
+        self._has_opaque = False
 
     def run(self, reader: TarReader, limits: ExtractLimits) -> ScannedLayer:
         """Unpack everything."""
@@ -128,6 +131,8 @@ class _Extraction:
                 self._member(reader, member)
         finally:
             self._forget_parents()
+        if self._has_opaque:
+            self._drop_idle_whiteouts()
         # Directories get their modes and times at the end: filling one changes its time, and may need a kinder mode.
         for path, node in self._tree.walk():
             if node.finish:
@@ -259,8 +264,27 @@ class _Extraction:
                 self._remove_unknown(fd, node)
                 return
             mark_opaque(fd, user=self._user)
+        self._has_opaque = True
         entry = node.entry or LayerEntry(path, Kind.DIRECTORY, mode=0o755)
         node.entry = msgspec.structs.replace(entry, opaque=True)
+
+    def _drop_idle_whiteouts(self) -> None:
+        """Remove whiteouts below opaque directories: they hide nothing, and overlayfs lists them as broken names."""
+        stack = [("", self._tree, False)]
+        while stack:
+            path, node, hidden = stack.pop()
+            hidden = hidden or (node.entry is not None and node.entry.opaque)
+            idle = []
+            for name, child in (node.children or {}).items():
+                if hidden and child.entry is not None and child.entry.kind is Kind.WHITEOUT:
+                    idle.append(name)
+                elif child.children:
+                    stack.append((f"{path}/{name}" if path else name, child, hidden))
+            if idle:
+                with _closing(open_beneath(self._root_fd, path, os.O_PATH | os.O_DIRECTORY)) as fd:
+                    for name in idle:
+                        os.unlink(name, dir_fd=fd)
+                        node.drop(name)
 
     def _remove_unknown(self, directory_fd: int, node: Node) -> None:
         for name in os.listdir(directory_fd):
@@ -291,6 +315,7 @@ class _Extraction:
                 if member.entry.size:
                     _write_content(fd, reader, member)
                 self._dress(fd, entry, member.mtime_ns)
+                entry = _as_kept(entry, fd)
             finally:
                 os.close(fd)
             parent.node.put(name, Node(self._owned(entry)))
@@ -299,7 +324,7 @@ class _Extraction:
         elif entry.kind is Kind.SYMLINK:
             self._create(entry, parent, name, lambda: os.symlink(entry.linkname, name, dir_fd=parent.fd))
             self._dress_plain(entry, parent.fd, name, member.mtime_ns)
-            entry = msgspec.structs.replace(self._owned(entry), mode=0o777, xattrs=())
+            entry = msgspec.structs.replace(self._owned(_as_kept(entry, name, parent.fd)), mode=0o777, xattrs=())
             parent.node.put(name, Node(entry))
         else:
             self._make_special(entry, member.mtime_ns, parent, name)
@@ -331,6 +356,7 @@ class _Extraction:
                 if opaque:
                     with _closing(os.open(name, _OPEN_DIRECTORY, dir_fd=parent.fd)) as fd:
                         mark_opaque(fd, user=self._user)
+                    self._has_opaque = True
         node = parent.node.child(name)
         node.entry = msgspec.structs.replace(self._owned(entry), opaque=opaque)
         node.mtime_ns, node.finish = mtime_ns, True
@@ -373,7 +399,8 @@ class _Extraction:
             device = os.makedev(*entry.device)
             self._create(entry, parent, name, lambda: os.mknod(name, form | 0o600, device, dir_fd=parent.fd))
         self._dress_plain(entry, parent.fd, name, mtime_ns)
-        parent.node.put(name, Node(msgspec.structs.replace(self._owned(entry), xattrs=())))
+        entry = self._owned(_as_kept(entry, name, parent.fd))
+        parent.node.put(name, Node(msgspec.structs.replace(entry, xattrs=())))
 
     # -- owners, modes, times
 
@@ -407,6 +434,7 @@ class _Extraction:
         assert node.entry is not None
         with _closing(open_beneath(self._root_fd, path, _OPEN_DIRECTORY)) as fd:
             self._dress(fd, node.entry, node.mtime_ns)
+            node.entry = _as_kept(node.entry, fd)
 
 
 @contextmanager
@@ -430,6 +458,14 @@ def _times(mtime_ns: int) -> tuple[int, int]:
     if abs(seconds) > _TIME_LIMIT:
         mtime_ns = _TIME_LIMIT * _SECOND * (1 if seconds > 0 else -1)
     return mtime_ns, mtime_ns
+
+
+def _as_kept(entry: LayerEntry, at: int | str, dir_fd: int | None = None) -> LayerEntry:
+    """Give the entry with the time that the disk made of its time."""
+    if -_SURE_TIME <= entry.mtime < _SURE_TIME:
+        return entry
+    status = os.fstat(at) if isinstance(at, int) else os.stat(at, dir_fd=dir_fd, follow_symlinks=False)
+    return msgspec.structs.replace(entry, mtime=status.st_mtime_ns // _SECOND)
 
 
 def _write_content(fd: int, reader: TarReader, member: TarMember) -> None:
