@@ -48,10 +48,11 @@ def _syscall(number: int, *args: int | bytes | None) -> int:
     return int(_libc.syscall(ctypes.c_long(number), *converted))
 
 
-def _switched_off() -> list[tuple[str, str]]:
+def _switched_off(*, userxattr: bool) -> list[tuple[str, str]]:
     """Give the features that must be off so that an upper directory can become somebody's lower layer later."""
     found = []
-    for name in ("redirect_dir", "metacopy", "index"):
+    # Without privilege the kernel makes no redirects, and does not want to be told.
+    for name in ("metacopy", "index") if userxattr else ("redirect_dir", "metacopy", "index"):
         try:
             if (_PARAMETERS / name).read_text().strip() == "Y":
                 found.append((name, "off"))
@@ -125,7 +126,7 @@ def detached_overlay(
         context.set("source", "overlay")
         if userxattr:
             context.set("userxattr")
-        for key, value in _switched_off():
+        for key, value in _switched_off(userxattr=userxattr):
             context.set(key, value)
         for path in lower:
             context.set("lowerdir+", str(path) if _fits(path) else _open_tree(stack, path))
@@ -167,7 +168,7 @@ def _mount_classic(
             "lowerdir=" + ":".join(_open_tree(stack, path) for path in lower),
             "upperdir=" + _open_tree(stack, upper),
             "workdir=" + _open_tree(stack, work),
-            *(f"{key}={value}" for key, value in _switched_off()),
+            *(f"{key}={value}" for key, value in _switched_off(userxattr=userxattr)),
         ]
         if userxattr:
             options.append("userxattr")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pydockmagic.engine.storage import Trash, open_driver, probe
+from pydockmagic.engine.storage import Trash, mounts, open_driver, probe
 from pydockmagic.engine.storage.copy import CopyDriver
 from pydockmagic.engine.storage.driver import StorageDriver
 from pydockmagic.engine.storage.form import is_opaque, is_whiteout, make_opaque, make_whiteout, merged
@@ -312,6 +312,28 @@ def test_a_hundred_and_twenty_layers_in_a_long_path_can_be_mounted(tmp_path: Pat
     driver.unmount("k")
     driver.remove("k")
     Trash(data_root / "trash").wait()
+
+
+def test_features_that_would_spoil_a_layer_are_switched_off(
+    data_root: Path, layers: Layers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = data_root / "parameters"
+    parameters.mkdir()
+    for name in ("redirect_dir", "metacopy", "index"):
+        (parameters / name).write_text("Y\n")
+    monkeypatch.setattr(mounts, "_PARAMETERS", parameters)
+    driver = open_driver(data_root)
+    driver.create("k", layers({"d/a": "1"}))
+    root = driver.mount("k")
+    options = next(line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line)
+    (root / "d/a").chmod(0o700)
+    with pytest.raises(OSError, match="cross-device"):
+        (root / "d").rename(root / "e")  # with redirects the kernel would only note where it came from
+    driver.unmount("k")
+    assert "redirect_dir=on" not in options
+    assert "metacopy=on" not in options
+    assert (driver.changes("k") / "d/a").read_text() == "1"
+    driver.remove("k")
 
 
 def test_layers_are_remembered_relative_to_the_data_root(data_root: Path, layers: Layers, tmp_path: Path) -> None:
