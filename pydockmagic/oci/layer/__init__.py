@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .compress import CompressedBlob, GzipStream, gzip_chunks
 from .copying import CopyRules, copy_into_root
 from .decompress import compression_of, open_stream
 from .diff import Change, change_kinds, changes, compare
@@ -19,9 +20,11 @@ from .waste import Efficiency, efficiency, wasted_by_layer
 __all__ = [
     "DEFAULT_LIMITS",
     "Change",
+    "CompressedBlob",
     "CopyRules",
     "Efficiency",
     "ExtractLimits",
+    "GzipStream",
     "Kind",
     "LayerEntry",
     "LayerIndex",
@@ -39,6 +42,7 @@ __all__ = [
     "efficiency",
     "export_tree",
     "extract",
+    "gzip_chunks",
     "index_tar",
     "iter_tar",
     "make_parents_in_root",

@@ -26,10 +26,8 @@ from .reader import ByteStream
 __all__ = ["DecompressedStream", "compression_of", "open_stream"]
 
 _CHUNK = 1 << 18
-_COMPRESSED_CHUNK = 1 << 15
-"""Small, because a hostile gzip stream grows a thousandfold and what one step gives is held in memory."""
 _STEP = 1 << 20
-"""What decoders that can be bounded may give in one step."""
+"""What a decoder may give in one step: a hostile stream grows a thousandfold and more."""
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bzip2"),
@@ -51,13 +49,28 @@ def compression_of(start: bytes) -> str | None:
 
 
 class _Decoder(Protocol):
-    """What the decompressors of zlib, isal, bz2, lzma and zstd have in common."""
+    """What the decompressors of zlib, isal, bz2, lzma and zstd have in common; the length is what they give at most."""
 
     @property
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+@runtime_checkable
+class _NeedsInput(_Decoder, Protocol):
+    """Those of bz2, lzma and zstd keep what they were given and could not yet turn into output."""
+
+    @property
+    def needs_input(self) -> bool: ...
+
+
+class _KeepsTail(_Decoder, Protocol):
+    """Those of zlib and isal hand it back."""
+
+    @property
+    def unconsumed_tail(self) -> bytes: ...
 
 
 class DecompressedStream:
@@ -134,33 +147,30 @@ class _Codec:
             self._plain = io.BytesIO(self._step())
 
     def _step(self) -> bytes:
-        try:
-            if self._decoder.eof:
-                return self._next_member()
-            if isinstance(self._decoder, _Bounded):
-                data = self._more() if self._decoder.needs_input else b""
-                return self._decoder.decompress(data, _STEP)
-            return self._decoder.decompress(self._more())
-        except CompressionError:
-            raise
-        except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as exc:
-            raise CompressionError(f"damaged {self._name} stream: {exc}") from None
-        except Exception as exc:
-            if type(exc).__module__.partition(".")[0] not in {"isal", "compression", "_zstd", "isal_zlib"}:
-                raise
-            # Errors of optional modules, whose classes may not be there to be named.
-            raise CompressionError(f"damaged {self._name} stream: {exc}") from None
-
-    def _more(self) -> bytes:
-        data = self._source.read(_COMPRESSED_CHUNK)
-        if not data:
+        if self._decoder.eof:
+            return self._next_member()
+        if isinstance(self._decoder, _NeedsInput):
+            data = self._source.read(_CHUNK) if self._decoder.needs_input else b""
+            if not data and self._decoder.needs_input:
+                raise CompressionError(f"damaged {self._name} stream: unexpected EOF")
+            return self._decompress(data)
+        data = self._decoder.unconsumed_tail or self._source.read(_CHUNK)
+        plain = self._decompress(data)
+        if not data and not plain and not self._decoder.eof:
             raise CompressionError(f"damaged {self._name} stream: unexpected EOF")
-        return data
+        return plain
+
+    def _decompress(self, data: bytes) -> bytes:
+        try:
+            return self._decoder.decompress(data, _STEP)
+        except Exception as exc:
+            # Each library raises classes of its own, and some of them may not be there to be named.
+            raise CompressionError(f"damaged {self._name} stream: {exc}") from exc
 
     def _next_member(self) -> bytes:
         """Start over with what follows a finished member; zeros after it are padding, as gzip and xz allow."""
         data = self._decoder.unused_data
-        while len(data) < _LONGEST_MAGIC and (more := self._source.read(_COMPRESSED_CHUNK)):
+        while len(data) < _LONGEST_MAGIC and (more := self._source.read(_CHUNK)):
             data = data.lstrip(b"\0") + more
         data = data.lstrip(b"\0")
         if not data:
@@ -169,31 +179,18 @@ class _Codec:
         if compression_of(data) != self._name:
             raise CompressionError(f"damaged {self._name} stream: garbage after its end")
         self._decoder = _decoder(self._name)
-        return (
-            self._decoder.decompress(data, _STEP)
-            if isinstance(self._decoder, _Bounded)
-            else self._decoder.decompress(data)
-        )
+        return self._decompress(data)
 
 
-@runtime_checkable
-class _Bounded(Protocol):
-    """Decoders that can be told how much to give at most: those of bz2, lzma and compression.zstd."""
-
-    @property
-    def needs_input(self) -> bool: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-def _decoder(name: str) -> _Decoder:
+def _decoder(name: str) -> _NeedsInput | _KeepsTail:
     if name == "gzip":
-        decompressobj: Callable[..., _Decoder] = (_module("isal.isal_zlib") or zlib).decompressobj
+        decompressobj: Callable[..., _KeepsTail] = (_module("isal.isal_zlib") or zlib).decompressobj
         return decompressobj(wbits=31)
     if name == "bzip2":
         return bz2.BZ2Decompressor()
     if name == "xz":
         return lzma.LZMADecompressor(lzma.FORMAT_XZ)
-    decoder: _Decoder = _module("compression.zstd").ZstdDecompressor()
+    decoder: _NeedsInput = _module("compression.zstd").ZstdDecompressor()
     return decoder
 
 
