@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydockmagic.engine.errors import Conflict, Forbidden, InvalidParameter, NoSuchNetwork, NotFound, NotImplementedHere
+from pydockmagic.engine.timestamps import parse_timestamp
 
 from .addresses import AddressPool, free_subnet, parse_subnet
 from .records import PREDEFINED, Attachment, Network
@@ -23,7 +24,7 @@ _BRIDGE_OPTIONS = {
     "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",  # noqa: S104 - what dockerd shows
 }
 _NAME_OPTION = "com.docker.network.bridge.name"
-_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+_FILTERS = ("dangling", "driver", "id", "label", "label!", "name", "scope", "type", "until")
 _SWARM_DRIVERS = ("overlay",)
 _MISSING_DRIVERS = ("macvlan", "ipvlan")
 
@@ -195,6 +196,10 @@ def matches_filters(network: Network, filters: Mapping[str, Iterable[str]], atta
         wanted = list(values)
         if key not in _FILTERS:
             raise InvalidParameter(f"invalid filter '{key}'")
+        if key == "label!":
+            if any(_matches(network, "label", value, False) for value in wanted):
+                return False
+            continue
         if wanted and not any(_matches(network, key, value, network.id in in_use) for value in wanted):
             return False
     return True
@@ -216,6 +221,9 @@ def _matches(network: Network, key: str, value: str, used: bool) -> bool:
         return network.driver == value
     if key == "scope":
         return value == "local"
+    if key == "until":
+        moment, created = parse_timestamp(value), parse_timestamp(network.created)
+        return moment is None or created is None or created < moment
     return _like(value, network.id if key == "id" else network.name)
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["HostEntry", "host_resolv_conf", "hosts_text", "nameservers", "resolv_conf_text"]
+__all__ = ["HostEntry", "host_file", "host_resolv_conf", "hosts_text", "nameservers", "resolv_conf_text"]
 
 HostEntry = tuple[str, str]
 """An address and the names for it, separated by blanks."""
@@ -35,9 +35,9 @@ def hosts_text(entries: Iterable[HostEntry], *, base: str | None = None) -> str:
 
 def host_resolv_conf(path: Path = Path("/etc/resolv.conf")) -> str:
     """Read the host's resolver; where that is only systemd's stub, the servers behind it, as dockerd does."""
-    text = _read(path)
+    text = host_file(path)
     if nameservers(text) == [_STUB]:
-        return _read(_STUB_UPSTREAM) or text
+        return host_file(_STUB_UPSTREAM) or text
     return text
 
 
@@ -74,9 +74,10 @@ def resolv_conf_text(
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> str:
+def host_file(path: str | Path) -> str:
+    """Read a file of the host; a missing one is empty."""
     try:
-        return path.read_text(errors="replace")
+        return Path(path).read_text(errors="replace")
     except OSError:
         return ""
 

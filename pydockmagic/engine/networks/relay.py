@@ -177,15 +177,18 @@ def namespace_of(listener: socket.socket) -> int:
 
 
 def _zygote_pid(run_dir: str) -> int:
-    """Ask the zygote of the run directory for its pid; 0 when there is none."""
-    try:
-        with wire.connect(run_dir, f"zygote-{wire.PROTOCOL}.sock") as connection:
-            connection.settimeout(_HELLO_SECONDS)
-            wire.send(connection, {"id": 1, "op": "hello"})
-            answer = wire.Receiver(connection).receive()
-            return int(answer[0]["ok"]["pid"]) if answer else 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+    """Ask a zygote of the run directory for its pid; 0 when none lives."""
+    for path in sorted(Path(run_dir).glob("zygote-*.sock")):
+        try:
+            with wire.connect(run_dir, path.name) as connection:
+                connection.settimeout(_HELLO_SECONDS)
+                wire.send(connection, {"id": 1, "op": "hello"})
+                answer = wire.Receiver(connection).receive()
+                if answer:
+                    return int(answer[0]["ok"]["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return 0
 
 
 def main(arguments: list[str]) -> None:

@@ -10,20 +10,23 @@ import contextlib
 import errno
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydockmagic.engine.errors import EngineError, Forbidden, InvalidParameter, NoSuchNetwork
+from msgspec.structs import replace
+
+from pydockmagic.engine.errors import EngineError, Forbidden, NoSuchNetwork
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.runtime.spec import PortForward
 from pydockmagic.engine.state import State
 
-from .addresses import free_subnet, mac_of
+from .addresses import free_subnet
+from .allotment import Allotment
 from .catalogue import Catalogue, matches_filters, new_id
-from .files import HostEntry, host_resolv_conf, hosts_text, resolv_conf_text
+from .files import HostEntry, host_file, host_resolv_conf, hosts_text, resolv_conf_text
 from .netlink import NetlinkError
-from .ports import Bound, PortTable, ports_json, requested_ports
+from .ports import Bound, ports_json
 from .records import (
     PREDEFINED,
     Attachment,
@@ -40,7 +43,7 @@ from .wiring import Wiring
 __all__ = ["NetworkService"]
 
 
-_NETWORK, _ATTACHMENT = "network", "attachment"
+_NETWORK = "network"
 # ``list`` is a method of the service (``docker network ls``), so inside it the type needs other names.
 _Rows = list[dict[str, Any]]
 _Wanted = Sequence[tuple[Network, Mapping[str, Any]]]
@@ -66,11 +69,8 @@ class NetworkService:
         self._state = state
         self._events = events
         self._catalogue = Catalogue(state.load(_NETWORK, Network).values())
-        self._attachments = state.load(_ATTACHMENT, Attachment)
-        self._ports = PortTable()
+        self._allotment = Allotment(state, self._catalogue)
         self._wiring = Wiring(engine_id.replace("-", "")[:12], namespace, run_dir)
-        for attachment in self._attachments.values():
-            self._hold(attachment)
 
     async def open(self) -> None:
         """Make the three predefined networks, and find or make the default bridge."""
@@ -86,7 +86,7 @@ class NetworkService:
 
     async def close(self) -> None:
         """Let go; bridges and rules stay only while a container uses them."""
-        await self._wiring.close(keep=any(attachment.endpoints for attachment in self._attachments.values()))
+        await self._wiring.close(keep=any(held.endpoints for held in self._allotment.all()))
 
     @property
     def refusal(self) -> str:
@@ -102,13 +102,13 @@ class NetworkService:
 
     def list(self, filters: Mapping[str, Iterable[str]] | None = None) -> _Rows:
         """List the networks that pass the filters, as ``GET /networks`` gives them (without their containers)."""
-        used = self._attachments.values()
+        used = self._allotment.all()
         chosen = [network for network in self._catalogue.all() if matches_filters(network, filters or {}, used)]
         return [network_json(network, ()) for network in sorted(chosen, key=lambda network: network.name)]
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """Give one network with its containers. Raises NoSuchNetwork."""
-        return network_json(self._catalogue.get(reference), self._attachments.values())
+        return network_json(self._catalogue.get(reference), self._allotment.all())
 
     async def create(self, request: Mapping[str, Any]) -> dict[str, str]:
         """Make a network as ``POST /networks/create`` asks. Raises EngineError."""
@@ -116,11 +116,12 @@ class NetworkService:
         network = self._catalogue.describe(request, used)
         self._catalogue.put(network)  # its name and subnet are taken from here on
         try:
-            await self._wiring.bridge(network)
+            with _in_words(f"Failed to set up the bridge of network {network.name}"):
+                await self._wiring.bridge(network)
             await self._store(network)
-        except BaseException as error:
+        except BaseException:
             self._catalogue.forget(network)
-            raise _sentence(f"Failed to set up the bridge of network {network.name}", error) from error
+            raise
         self._publish("create", network)
         warning = "IPv6 is not implemented by this engine: the network has IPv4 only" if network.enable_ipv6 else ""
         return {"Id": network.id, "Warning": warning}
@@ -130,7 +131,7 @@ class NetworkService:
         network = self._catalogue.get(reference)
         if network.predefined:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
-        if self._in_use(network):
+        if self._allotment.in_use(network):
             raise Forbidden(
                 f"error while removing network: network {network.name} id {network.id} has active endpoints"
             )
@@ -141,10 +142,9 @@ class NetworkService:
 
     async def prune(self, filters: Mapping[str, Iterable[str]] | None = None) -> Sequence[str]:
         """Remove the networks that nobody uses and that pass the filters; give their names."""
-        wanted = {key: values for key, values in (filters or {}).items() if key != "until"}
         removed = []
         for network in self._catalogue.all():
-            if network.predefined or self._in_use(network) or not matches_filters(network, wanted, ()):
+            if network.predefined or self._allotment.in_use(network) or not matches_filters(network, filters or {}, ()):
                 continue
             with contextlib.suppress(EngineError):
                 await self.remove(network.id)
@@ -172,24 +172,21 @@ class NetworkService:
 
     async def release(self, container_id: str) -> None:
         """Take back everything that a container has of the networks. Idempotent."""
-        attachment = self._attachments.pop(container_id, None)
-        if attachment is None:
-            return
-        self._let_go(attachment)
-        await self._state.delete(_ATTACHMENT, container_id)
-        for endpoint in attachment.endpoints:
+        attachment = await self._allotment.forget(container_id)
+        for endpoint in attachment.endpoints if attachment else ():
             with contextlib.suppress(NoSuchNetwork):
                 self._publish("disconnect", self._catalogue.get(endpoint.network_id), container_id)
 
     async def recover(self, running: Iterable[str]) -> None:
         """Keep the addresses of these containers, which outlived an engine, and take back all others."""
         alive = set(running)
-        for container_id in [known for known in self._attachments if known not in alive]:
-            await self.release(container_id)
+        for container_id in [held.container_id for held in self._allotment.all()]:
+            if container_id not in alive:
+                await self.release(container_id)
 
     def networks_of(self, container_id: str) -> dict[str, dict[str, Any]]:
         """Give ``NetworkSettings.Networks`` of a running container."""
-        attachment = self._attachments.get(container_id)
+        attachment = self._allotment.get(container_id)
         endpoints = attachment.endpoints if attachment else ()
         return {self._catalogue.get(item.network_id).name: endpoint_json(item) for item in endpoints}
 
@@ -200,25 +197,20 @@ class NetworkService:
         """
         network = self._catalogue.get(reference)
         _check_connect(network, request)
-        attachment = self._attachments.get(request.container_id)
+        attachment = self._allotment.get(request.container_id)
         if attachment is not None and any(item.network_id == network.id for item in attachment.endpoints):
             raise Forbidden(f"endpoint with name {request.name} already exists in network {network.name}")
         if not request.pid:
             return {}
         attachment = attachment or Attachment(container_id=request.container_id, name=request.name)
-        endpoint = self._endpoint(network, request.settings, request.container_id, request.name)
+        endpoint = self._allotment.endpoint(network, request.settings, request.container_id, request.name)
         try:
-            await self._wiring.plug(request.pid, network, endpoint)
-            joined = Attachment(
-                container_id=request.container_id,
-                name=request.name,
-                endpoints=(*attachment.endpoints, endpoint),
-                published=attachment.published,
-            )
-            await self._keep(joined)
-        except BaseException as error:
-            self._catalogue.pool(network).give_back(endpoint.address)
-            raise _sentence(f"failed to connect {request.name} to network {network.name}", error) from error
+            with _in_words(f"failed to connect {request.name} to network {network.name}"):
+                await self._wiring.plug(request.pid, network, endpoint)
+            await self._allotment.keep(replace(attachment, endpoints=(*attachment.endpoints, endpoint)))
+        except BaseException:
+            self._allotment.free(endpoint)
+            raise
         self._publish("connect", network, request.container_id)
         return endpoint_json(endpoint)
 
@@ -227,18 +219,16 @@ class NetworkService:
         network = self._catalogue.get(reference)
         if network.name == "host" or mode == "host":
             raise Forbidden("container cannot be disconnected from host network or connected to host network")
-        attachment = self._attachments.get(container_id)
+        attachment = self._allotment.get(container_id)
         endpoints = attachment.endpoints if attachment else ()
         endpoint = next((item for item in endpoints if item.network_id == network.id), None)
         if endpoint is None or attachment is None:
             raise Forbidden(f"container {container_id} is not connected to network {network.name}")
         if pid:
             await self._wiring.unplug(pid, endpoint)
-        self._catalogue.pool(network).give_back(endpoint.address)
+        self._allotment.free(endpoint)
         left = tuple(item for item in attachment.endpoints if item is not endpoint)
-        await self._keep(
-            Attachment(container_id=container_id, name=attachment.name, endpoints=left, published=attachment.published)
-        )
+        await self._allotment.keep(replace(attachment, endpoints=left))
         self._publish("disconnect", network, container_id)
 
     # --- attaching, in steps ------------------------------------------------------------------------------------
@@ -257,12 +247,16 @@ class NetworkService:
 
     async def _attach_plain(self, request: SandboxRequest, network: Network) -> Sandbox:
         endpoint = Endpoint(id=new_id(), network_id=network.id, settings=request.endpoints.get(network.name) or {})
-        await self._keep(Attachment(container_id=request.container_id, name=request.name, endpoints=(endpoint,)))
+        await self._allotment.keep(
+            Attachment(container_id=request.container_id, name=request.name, endpoints=(endpoint,))
+        )
         self._publish("connect", network, request.container_id)
         if network.driver == "host":
             net, descriptor = "host", None
-            base: str | None = _host_hosts()
-            resolv_conf = resolv_conf_text(host_resolv_conf(), dns=request.dns) if request.dns else _host_resolver()
+            base: str | None = host_file("/etc/hosts")
+            resolv_conf = (
+                resolv_conf_text(host_resolv_conf(), dns=request.dns) if request.dns else host_file("/etc/resolv.conf")
+            )
         else:
             net, descriptor = await self._loopback()
             base = None
@@ -303,25 +297,24 @@ class NetworkService:
         descriptor: int | None = None
         try:
             for network, settings in wanted:
-                endpoints.append(self._endpoint(network, settings, request.container_id, request.name))
-            bound = self._bind(request, endpoints[0])
+                endpoints.append(self._allotment.endpoint(network, settings, request.container_id, request.name))
+            bound = self._allotment.bind(request, endpoints[0])
             attachment = Attachment(
                 container_id=request.container_id,
                 name=request.name,
                 endpoints=tuple(endpoints),
                 published=tuple(item.published for item in bound),
             )
-            descriptor = await self._wiring.wire([network for network, _ in wanted], endpoints)
-            await self._keep(attachment)
-        except BaseException as error:
-            for (network, _), endpoint in zip(wanted, endpoints, strict=False):
-                self._catalogue.pool(network).give_back(endpoint.address)
-            self._ports.release(request.container_id)
+            with _in_words("failed to set up container networking"):
+                descriptor = await self._wiring.wire([network for network, _ in wanted], endpoints)
+            await self._allotment.keep(attachment)
+        except BaseException:
+            self._allotment.give_back(request.container_id, endpoints)
             for item in bound:
                 item.listener.close()
             if descriptor is not None:
                 os.close(descriptor)
-            raise _sentence("failed to set up container networking", error) from error
+            raise
         for network, _ in wanted:
             self._publish("connect", network, request.container_id)
         return Sandbox(
@@ -335,40 +328,6 @@ class NetworkService:
             resolv_conf=self._resolv_conf(request),
         )
 
-    def _endpoint(self, network: Network, settings: Mapping[str, Any], container_id: str, name: str) -> Endpoint:
-        """Give a container an address on a network. Raises EngineError."""
-        wanted = str((settings.get("IPAMConfig") or {}).get("IPv4Address") or "")
-        if wanted and network.predefined:
-            raise InvalidParameter("user specified IP address is supported on user defined networks only")
-        if wanted and not network.own_subnet:
-            raise InvalidParameter(
-                "user specified IP address is supported only when connecting to networks with user configured subnets"
-            )
-        address = self._catalogue.pool(network).take(wanted)
-        aliases = tuple(settings.get("Aliases") or ())
-        names = () if network.predefined else tuple(dict.fromkeys((name, *aliases, container_id[:12])))
-        return Endpoint(
-            id=new_id(),
-            network_id=network.id,
-            address=str(address),
-            mac=str(settings.get("MacAddress") or "") or mac_of(address.ip),
-            gateway=network.gateway,
-            aliases=aliases,
-            dns_names=names,
-            settings=settings,
-        )
-
-    def _bind(self, request: SandboxRequest, endpoint: Endpoint) -> Sequence[Bound]:
-        wanted = requested_ports(request.port_bindings, request.exposed, publish_all=request.publish_all)
-        try:
-            return self._ports.bind(request.container_id, wanted)
-        except InvalidParameter:
-            raise
-        except EngineError as error:
-            raise EngineError(
-                f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error}"
-            ) from error
-
     def _entries(self, request: SandboxRequest, endpoints: Sequence[Endpoint] = ()) -> Sequence[HostEntry]:
         """Give the lines of /etc/hosts after Docker's head: extra hosts, links, then the container's own addresses."""
         entries = []
@@ -379,7 +338,7 @@ class NetworkService:
                 address = bridge.gateway if bridge else ""
             entries.append((address, name))
         for link in request.links:
-            attachment = self._attachments.get(link.container_id)
+            attachment = self._allotment.get(link.container_id)
             if attachment is not None and attachment.endpoints:
                 entries.append((attachment.endpoints[0].address.partition("/")[0], link.names))
         name = f"{request.hostname}.{request.domainname} {request.hostname}" if request.domainname else request.hostname
@@ -426,29 +385,6 @@ class NetworkService:
         self._catalogue.put(network)
         await self._state.put(_NETWORK, network.id, network)
 
-    async def _keep(self, attachment: Attachment) -> None:
-        self._attachments[attachment.container_id] = attachment
-        await self._state.put(_ATTACHMENT, attachment.container_id, attachment)
-
-    def _hold(self, attachment: Attachment) -> None:
-        """Take the addresses and ports of a container that an earlier engine started."""
-        self._ports.remember(attachment.container_id, attachment.published)
-        for endpoint in attachment.endpoints:
-            with contextlib.suppress(EngineError):
-                if endpoint.address:
-                    pool = self._catalogue.pool(self._catalogue.get(endpoint.network_id))
-                    pool.take(endpoint.address.partition("/")[0])
-
-    def _let_go(self, attachment: Attachment) -> None:
-        self._ports.release(attachment.container_id)
-        for endpoint in attachment.endpoints:
-            with contextlib.suppress(EngineError):
-                if endpoint.address:
-                    self._catalogue.pool(self._catalogue.get(endpoint.network_id)).give_back(endpoint.address)
-
-    def _in_use(self, network: Network) -> bool:
-        return any(e.network_id == network.id for a in self._attachments.values() for e in a.endpoints)
-
     def _publish(self, action: str, network: Network, container_id: str = "") -> None:
         attributes = {"name": network.name, "type": network.driver}
         if container_id:
@@ -470,23 +406,15 @@ def _check_connect(network: Network, request: ConnectRequest) -> None:
         )
 
 
-def _sentence(what: str, error: BaseException) -> BaseException:
-    """Give the error to raise: the kernel's refusals become the engine's, all others stay as they are."""
-    return EngineError(f"{what}: {error.strerror or error}") if isinstance(error, OSError) else error
+@contextlib.contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Turn the kernel's refusals into the engine's; all other errors stay as they are."""
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(f"{what}: {error.strerror or error}") from error
 
 
 def _forward(bound: Bound, endpoint: Endpoint) -> PortForward:
     target = endpoint.address.partition("/")[0]
     return PortForward(proto=bound.published.proto, target_ip=target, target_port=bound.published.port)
-
-
-def _host_hosts() -> str:
-    with contextlib.suppress(OSError):
-        return Path("/etc/hosts").read_text(errors="replace")
-    return ""
-
-
-def _host_resolver() -> str:
-    with contextlib.suppress(OSError):
-        return Path("/etc/resolv.conf").read_text(errors="replace")
-    return ""

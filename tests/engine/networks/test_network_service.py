@@ -472,7 +472,10 @@ def test_filters_choose_networks(world):
         assert names(dangling="true") == ["mine"]
         with pytest.raises(InvalidParameter, match="invalid filter 'nonsense'"):
             names(nonsense="x")
-        assert list(await service.prune({})) == ["mine"]
+        assert names(**{"label!": "a"}) == ["bridge", "host", "none"]
+        assert list(await service.prune({"until": ["24h"]})) == []
+        assert list(await service.prune({"label!": ["a"]})) == []
+        assert list(await service.prune({"until": ["2999-01-01"]})) == ["mine"]
         with pytest.raises(Forbidden, match="bridge is a pre-defined network and cannot be removed"):
             await service.remove("bridge")
 

@@ -166,7 +166,7 @@ def test_the_relay_outlives_the_engine_while_the_zygote_lives_and_serves_the_nex
     program = """
 launch = pathlib.Path(sandbox.__file__).with_name("launch.py")
 subprocess.run([sys.executable, "-I", "-S", launch, run_dir, str(network)], pass_fds=[network], check=True)
-zygote = wire.connect(str(run_dir), f"zygote-{wire.PROTOCOL}.sock")
+zygote = wire.connect(str(run_dir), f"{wire.zygote_name()}.sock")
 wire.send(zygote, {"id": 1, "op": "hello"}); wire.Receiver(zygote).receive()
 host, pids = Host(), []
 

@@ -29,7 +29,7 @@ info = sandbox.enter(sys.argv[1]); show(info)
 network = sandbox.open_network(info); print(os.readlink(f"/proc/self/fd/{network}"), flush=True)
 launch = pathlib.Path(sandbox.__file__).with_name("launch.py")
 subprocess.run([sys.executable, "-I", "-S", launch, sys.argv[1], str(network)], pass_fds=[network], check=True)
-engine = wire.connect(sys.argv[1], f"zygote-{wire.PROTOCOL}.sock")
+engine = wire.connect(sys.argv[1], f"{wire.zygote_name()}.sock")
 wire.send(engine, {"id": 1, "op": "hello"})
 print(wire.Receiver(engine).receive()[0]["ok"]["pid"], flush=True); sys.stdin.read()
 """
