@@ -12,19 +12,45 @@ class Kept(NamedTuple):
     sometimes: bool = False
 
 
-_WORLD = Kept("lists images or counts of records that are not part of this replay")
+_WORLD = Kept("lists images, counts or contexts of records that are not part of this replay")
 _MACHINE = Kept("shows figures or plugins of the machine it was recorded on", sometimes=True)
+_OURS = Kept("names the engine, its version and its parts, which are not dockerd's")
+_API_150 = Kept("the command shows the options of API 1.50 where it hid those that the recorded daemon did not know")
+_DOCKERD_28 = Kept("the sentence or exit code of dockerd 28, which is newer than the recorded daemon")
+_NO_HUB = Kept("no registry answers: Docker's sentence, and then which starter images there are")
+_STARTER = Kept("the image is a starter, put together here, where the recorded one came from a stand-in for the Hub")
+_REPRODUCIBLE = Kept("the same inputs give the same image here, so that two builds have one id")
 
 KEPT: dict[str, Kept] = {
+    "cli-002": _OURS,
+    "cli-003": _OURS,
+    "cli-004": _OURS,
     "cli-005": _WORLD,
-    "build-010": _WORLD,
-    "build-011": _WORLD,
-    "build-059": _WORLD,
-    "build-060": _WORLD,
-    "run-012": _WORLD,
-    "run-201": _WORLD,
-    "run-202": _WORLD,
     "cli-006": _MACHINE,
     "cli-007": _MACHINE,
+    "cli-014": _API_150,
+    "cli-032": _NO_HUB,
+    "run-001": _STARTER,
+    "run-002": _STARTER,
+    "run-003": _STARTER,
+    "run-004": _STARTER,
+    "run-047": _DOCKERD_28,
+    "run-058": _DOCKERD_28,
+    "run-087": _DOCKERD_28,
+    "run-098": _DOCKERD_28,
+    "run-103": _DOCKERD_28,
+    "run-104": _DOCKERD_28,
+    "run-105": _DOCKERD_28,
+    "run-113": _DOCKERD_28,
+    "run-137": _DOCKERD_28,
     "run-151": _MACHINE,
+    "run-201": _WORLD,
+    "run-202": Kept("lists the containers of records that are not part of this replay", sometimes=True),
+    "run-217": _NO_HUB,
+    "run-220": _REPRODUCIBLE,
+    "build-010": _WORLD,
+    "build-011": _WORLD,
+    "build-045": _NO_HUB,
+    "build-059": _WORLD,
+    "build-060": _WORLD,
 }
