@@ -49,7 +49,7 @@ class Api:
         self.timeout = timeout
 
     def __call__(
-        self, method: str, path: str, body: Any = None, *, timeout: float | None = None, **query: Any
+        self, method: str, path: str, body: Any = None, /, *, timeout: float | None = None, **query: Any
     ) -> Answer:
         text = "&".join(
             f"{key}={quote(value if isinstance(value, str) else json.dumps(value))}" for key, value in query.items()

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import h11
 
 from pydockmagic.engine.errors import EngineError
+
 from .messages import Duplex, Hijack, Reply, Request, Stream, reply_json
 from .router import Route
 
@@ -29,6 +30,8 @@ _READ = 65536
 _MAX_HEAD = 1 << 20
 """Go's default limit for a request's head."""
 _DRAIN = 262_144
+_LINGER = 0.5
+"""Seconds, as Go's server waits."""
 _NO_BODY = frozenset({204, 304})
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -99,9 +102,20 @@ class Connection:
         except (ConnectionError, TimeoutError, h11.LocalProtocolError) as error:
             _log.debug("connection broken: %s", error)
         finally:
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                await self._linger()
             self._writer.close()
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await self._writer.wait_closed()
+
+    async def _linger(self) -> None:
+        """Let a client that is still sending read the answer: closing at once would reset the connection."""
+        if self._h11.their_state is not h11.SEND_BODY or self._reader.gone or not self._writer.can_write_eof():
+            return
+        self._writer.write_eof()
+        async with asyncio.timeout(_LINGER):
+            while await self._reader.read(_READ):
+                pass
 
     async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
         while True:
@@ -149,7 +163,7 @@ class Connection:
             raise
         except (ConnectionError, h11.RemoteProtocolError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a fault of ours is an answer too, and logged
             _log.exception("%s %s failed", request.method, request.path)
             return await self._send(request, reply_json({"message": f"{type(error).__name__}: {error}"}, 500))
 

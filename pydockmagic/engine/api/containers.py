@@ -150,14 +150,14 @@ class ContainerRoutes:
     async def stop(self, request: Request) -> Answer:
         """Stop a container."""
         await self._service.control.stop(
-            request.params["name"], timeout=request.integer("t"), signal_name=request.text("signal")
+            request.params["name"], seconds=request.integer("t"), signal_name=request.text("signal")
         )
         return Reply(status=204)
 
     async def restart(self, request: Request) -> Answer:
         """Stop and start a container."""
         await self._service.control.restart(
-            request.params["name"], timeout=request.integer("t"), signal_name=request.text("signal")
+            request.params["name"], seconds=request.integer("t"), signal_name=request.text("signal")
         )
         return Reply(status=204)
 

@@ -135,7 +135,7 @@ def info_document(
         "PidsLimit": has("pids"),
         "IPv4Forwarding": _sysctl_on("net/ipv4/ip_forward"),
         "Debug": False,
-        "NFd": len(os.listdir("/proc/self/fd")),
+        "NFd": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "OomKillDisable": facts.cgroup_version == "1" and has("memory"),
         "NGoroutines": 0,
         "SystemTime": now,

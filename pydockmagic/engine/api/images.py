@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from pydockmagic.engine.builder.options import BuildOptions
 from pydockmagic.engine.builder.service import Builder
 from pydockmagic.engine.containers.commit import CommitOptions, Committer, checked_reference

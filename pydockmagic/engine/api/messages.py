@@ -41,7 +41,7 @@ _MAX_JSON = 8 << 20
 T = TypeVar("T")
 
 
-class RequestTooLarge(EngineError):
+class RequestTooLargeError(EngineError):
     """The JSON body of a request is larger than any real one."""
 
     status = 413
@@ -125,7 +125,7 @@ class Request:
         async for chunk in self._body.chunks():
             size += len(chunk)
             if size > limit:
-                raise RequestTooLarge("http: request body too large")
+                raise RequestTooLargeError("http: request body too large")
             parts.append(chunk)
         return b"".join(parts)
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 import msgspec
 
 from pydockmagic.engine.errors import InvalidParameter, NotFound
+
 from .messages import Answer, Request
 
 __all__ = ["API_VERSION", "MIN_API_VERSION", "Handler", "Route", "Router", "split_version", "version_text"]

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pydockmagic.engine.errors import InvalidParameter
+
 from .connection import Connection, WatchedReader
 from .messages import Request
 from .router import Route, Router, split_version
@@ -118,7 +119,7 @@ class ApiServer:
         except BaseException:
             listener.close()
             raise
-        self._sockets.append((path, path.stat().st_ino))
+        self._sockets.append((path, os.lstat(path).st_ino))
 
     async def _listen_tcp(self, host: str, port: int | None, *, insecure: bool, tls: TlsFiles | None) -> str:
         if not host:

@@ -14,11 +14,12 @@ import msgspec
 
 from pydockmagic.engine.errors import InvalidParameter, Unavailable
 from pydockmagic.engine.events import Event, EventBus
+from pydockmagic.engine.timestamps import parse_timestamp, rfc3339
+
 from .events_filter import EventFilter
 from .facts import EngineFacts, info_document, version_document
 from .messages import JSON, Answer, Reply, Request, Stream, reply_json
 from .router import API_VERSION, MIN_API_VERSION, Route, version_text
-from pydockmagic.engine.timestamps import parse_timestamp, rfc3339
 
 __all__ = ["Counters", "SystemRoutes"]
 

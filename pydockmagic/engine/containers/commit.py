@@ -86,7 +86,7 @@ class Committer:
             parent = below.chain_ids[-1] if below.chain_ids else None
             layer = await core.images.add_layer(staged, parent)
         finally:
-            await asyncio.to_thread(shutil.rmtree, staged, True)  # noqa: FBT003 - ignore_errors has no other name here
+            await asyncio.to_thread(shutil.rmtree, staged, True)
         created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         document |= {"config": config, "created": created}
         entry = {

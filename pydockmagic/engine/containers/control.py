@@ -42,15 +42,15 @@ class Control:
         """Start a container."""
         await self._lives.start(self._core.store.get(asked), asked=asked)
 
-    async def stop(self, asked: str, *, timeout: int | None = None, signal_name: str = "") -> None:
+    async def stop(self, asked: str, *, seconds: int | None = None, signal_name: str = "") -> None:
         """Stop a container: its stop signal, and SIGKILL when it has not ended in time."""
         container = self._core.store.get(asked)
         container.check(Action.STOP, asked)
         signum = parse_signal(signal_name) if signal_name else None
         container.record.manually_stopped = True
-        await self._stop(container, timeout, signum)
+        await self._stop(container, seconds, signum)
 
-    async def _stop(self, container: Container, timeout: int | None, signum: int | None) -> None:
+    async def _stop(self, container: Container, seconds: int | None, signum: int | None) -> None:
         record = container.record
         if container.lifecycle is Lifecycle.RESTARTING:
             await self._lives.give_up_restart(container, "stop")
@@ -58,12 +58,12 @@ class Control:
             return
         configured = record.config.stop_signal
         signum = signum or parse_signal(configured if configured is not UNSET and configured else "SIGTERM")
-        if timeout is None:
-            timeout = _DEFAULT_STOP_SECONDS if record.config.stop_timeout is UNSET else record.config.stop_timeout
+        if seconds is None:
+            seconds = _DEFAULT_STOP_SECONDS if record.config.stop_timeout is UNSET else record.config.stop_timeout
         container.stopping = True
         try:
             await self._send(container, signum)
-            if not await self._ended(container, None if timeout < 0 else timeout):
+            if not await self._ended(container, None if seconds < 0 else seconds):
                 await self._send(container, signal.SIGKILL)
                 await self._ended(container, None)
         except ProcessLookupError:
@@ -122,7 +122,7 @@ class Control:
             return False
         return True
 
-    async def restart(self, asked: str, *, timeout: int | None = None, signal_name: str = "") -> None:
+    async def restart(self, asked: str, *, seconds: int | None = None, signal_name: str = "") -> None:
         """Stop a container if it runs, and start it."""
         container = self._core.store.get(asked)
         container.check(Action.RESTART, asked)
@@ -131,7 +131,7 @@ class Control:
         try:
             with contextlib.suppress(NotModified):
                 if container.record.state.running:
-                    await self._stop(container, timeout, signum)
+                    await self._stop(container, seconds, signum)
             async with container.lock:
                 if container.removing or container.gone:
                     raise NoSuchContainer(asked)

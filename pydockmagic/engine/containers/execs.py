@@ -176,7 +176,7 @@ class Execs:
         except ProcessLookupError:
             self._ended(instance, 126)
             raise Conflict(f"container {container.id} is not running") from None
-        except StartError as error:
+        except StartError:
             self._ended(instance, _CANNOT_RUN)  # whatever the reason, as dockerd 20 does; dockerd 28 says 127 for some
             raise
         instance.pid, instance.running = running.pid, True

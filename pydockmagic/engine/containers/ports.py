@@ -46,7 +46,7 @@ class Images(Protocol):
         """Take a directory in overlayfs form over as a layer."""
         ...
 
-    async def create(  # noqa: PLR0913 - one keyword per field of a record
+    async def create(
         self,
         *,
         config: dict[str, Any],

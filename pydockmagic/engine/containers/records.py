@@ -92,7 +92,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class ContainerRecord(msgspec.Struct, kw_only=True):
-    """One container. ``config`` and ``host_config`` are complete: image defaults merged, Docker's defaults filled in."""
+    """One container. ``config`` and ``host_config`` are complete: the image's and Docker's defaults are filled in."""
 
     id: str
     name: str

@@ -112,7 +112,7 @@ def limits(host: HostConfig) -> CgroupLimits:
     )
 
 
-def build(
+def build(  # noqa: PLR0913 - what only the caller can know, each by name
     record: ContainerRecord,
     root: Root,
     files: Files,
@@ -266,7 +266,7 @@ def parse_size(text: str) -> int:
     return int(digits) * _UNITS[unit]
 
 
-def exec_process(
+def exec_process(  # noqa: PLR0913 - what a client may change, each by name
     config: ContainerConfig,
     host: HostConfig,
     *,

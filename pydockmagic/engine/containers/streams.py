@@ -120,10 +120,7 @@ async def pump(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         stream.close()
-    for task in done:
-        if task.exception() is None and task.result():
-            return True
-    return False
+    return any(task.exception() is None and task.result() for task in done)
 
 
 class Attacher:

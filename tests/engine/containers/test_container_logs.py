@@ -1,0 +1,135 @@
+"""Reading logs again: tail, since, rotation, following, and lines that a crash cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from pydockmagic.engine.containers.config import ContainerConfig, HostConfig, LogConfig
+from pydockmagic.engine.containers.container import Container
+from pydockmagic.engine.containers.frames import split_frames
+from pydockmagic.engine.containers.logs import LogQuery, Logs, log_files
+from pydockmagic.engine.containers.records import ContainerRecord
+from pydockmagic.engine.containers.specs import Files
+from pydockmagic.engine.errors import EngineError
+
+
+def line(text: str, second: int = 1, stream: str = "stdout") -> str:
+    return json.dumps({"log": text, "stream": stream, "time": f"1970-01-01T00:00:{second:02d}.5Z"}) + "\n"
+
+
+class Room:
+    """A container's log directory, without an engine."""
+
+    def __init__(self, folder, *, tty=False, driver="json-file"):
+        self.folder = folder
+        record = ContainerRecord(
+            id="c" * 64, name="box", created_ns=1, path="sh", args=[], image_id="i", image_ref="i",
+            config=ContainerConfig(tty=tty), host_config=HostConfig(log_config=LogConfig(type=driver)),
+        )  # fmt: skip
+        record.state.started_ns = 1
+        self.container = Container(record)
+        self.log = self.files(record.id).log
+        self.log.parent.mkdir(parents=True)
+
+    def files(self, container_id):
+        return Files.of(self.folder, container_id)
+
+    async def read(self, **query) -> str:
+        raw = b"".join([chunk async for chunk in Logs(self).read(self.container, LogQuery(**query))])
+        if self.container.record.config.tty:
+            return raw.decode()
+        return "".join(data.decode() for _, data in split_frames(raw))
+
+
+def read(room: Room, **query) -> str:
+    return asyncio.run(room.read(**query))
+
+
+@pytest.fixture
+def room(tmp_path):
+    def make(**options):
+        async def inside():
+            return Room(tmp_path, **options)
+
+        return asyncio.run(inside())
+
+    return make
+
+
+def test_streams_and_tail_and_times_are_chosen(room):
+    made = room()
+    made.log.write_text(line("one\n", 1) + line("two\n", 2, "stderr") + line("three\n", 3))
+    assert read(made) == "one\ntwo\nthree\n"
+    assert read(made, stderr=False) == "one\nthree\n"
+    assert read(made, tail=2) == "two\nthree\n"
+    assert read(made, tail=1, stdout=False) == "two\n"
+    assert read(made, tail=0) == ""
+    assert read(made, since=2_000_000_000) == "two\nthree\n"
+    assert read(made, until=2_600_000_000) == "one\ntwo\n"
+    assert read(made, tail=1, timestamps=True) == "1970-01-01T00:00:03.500000000Z three\n"
+
+
+def test_a_terminals_log_is_not_framed(room):
+    made = room(tty=True)
+    made.log.write_text(line("plain\r\n"))
+    assert read(made) == "plain\r\n"
+
+
+def test_rotated_files_are_read_oldest_first(room):
+    made = room()
+    made.log.write_text(line("new\n"))
+    made.log.with_name(made.log.name + ".1").write_text(line("old\n"))
+    made.log.with_name(made.log.name + ".2").write_text(line("oldest\n"))
+    made.log.with_name(made.log.name + ".tmp").write_text("no log")
+    assert [path.suffix for path in log_files(made.log)] == [".2", ".1", ".log"]
+    assert read(made) == "oldest\nold\nnew\n"
+    assert read(made, tail=2) == "old\nnew\n"
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out(room):
+    made = room()
+    made.log.write_text(line("whole\n") + '{"log":"half')
+    assert read(made) == "whole\n"
+
+
+def test_no_log_yet_is_an_empty_log(room):
+    assert read(room()) == ""
+
+
+def test_the_none_driver_has_no_log(room):
+    with pytest.raises(EngineError, match="configured logging driver does not support reading"):
+        read(room(driver="none"))
+
+
+def test_following_sees_new_lines_rotation_and_the_end(tmp_path):
+    async def body():
+        room = Room(tmp_path)
+        room.container.ended.clear()
+        room.log.write_text(line("one\n"))
+        got: list[str] = []
+        first = asyncio.Event()
+
+        async def follow():
+            async for chunk in Logs(room).read(room.container, LogQuery(follow=True)):
+                got.extend(data.decode() for _, data in split_frames(chunk))
+                first.set()
+
+        task = asyncio.create_task(follow())
+        await asyncio.wait_for(first.wait(), 5)
+        with room.log.open("a") as file:
+            file.write(line("two\n"))
+        room.log.rename(room.log.with_name(room.log.name + ".1"))
+        room.log.write_text(line("three\n"))
+        async with asyncio.timeout(5):
+            while len(got) < 3:
+                first.clear()
+                await first.wait()
+        room.container.ended.set()
+        room.container.notify()
+        await asyncio.wait_for(task, 5)
+        assert got == ["one\n", "two\n", "three\n"]
+
+    asyncio.run(body())
