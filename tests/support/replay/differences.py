@@ -42,7 +42,6 @@ KEPT: dict[str, Kept] = {
     "run-104": _DOCKERD_28,
     "run-105": _DOCKERD_28,
     "run-113": _DOCKERD_28,
-    "run-137": _DOCKERD_28,
     "run-151": _MACHINE,
     "run-201": _WORLD,
     "run-202": Kept("lists the containers of records that are not part of this replay", sometimes=True),
