@@ -147,6 +147,7 @@ def stop(environ: Mapping[str, str] | None = None, *, timeout: float = _STOP_TIM
             raise EngineStartFailed(str(where.address), f"it did not stop within {timeout:g} seconds")
     finally:
         os.close(handle)
+    _reap()
     return True
 
 
@@ -204,7 +205,7 @@ def _start(where: Places, environ: Mapping[str, str], timeout: float, meanwhile:
     where.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with where.log.open("ab") as log:
         begin = log.tell()
-        process = subprocess.Popen(
+        process = _Engine(
             command(where, environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -219,25 +220,24 @@ def _start(where: Places, environ: Mapping[str, str], timeout: float, meanwhile:
     with process.stdout as announced:
         line = _first_line(announced.fileno(), time.monotonic() + timeout)
     if not line:
-        code = process.poll()
-        reason = f"no address within {timeout:g} seconds" if code is None else f"it ended with exit code {code}"
-        if code is None:
+        if line is None:
             process.kill()
-            process.wait()
+        code = process.wait()
+        reason = f"no address within {timeout:g} seconds" if line is None else f"it ended with exit code {code}"
         raise EngineStartFailed(str(where.address), *_why(where.log, begin, reason))
     where.pid_file.write_text(f"{process.pid}\n")
     _keep(process)
 
 
-def _first_line(descriptor: int, deadline: float) -> bytes:
-    """Read up to the first line end, the end of file or the deadline, whichever comes first."""
+def _first_line(descriptor: int, deadline: float) -> bytes | None:
+    """Read the first line; nothing where there is none before the end, ``None`` where it takes too long."""
     import select  # noqa: PLC0415
 
     line = b""
     while b"\n" not in line:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return b""
+            return None
         data = os.read(descriptor, 4096)
         if not data:
             return b""
@@ -255,10 +255,22 @@ def _why(log: Path, begin: int, reason: str) -> tuple[str, str]:
     return (f"{reason}: {last}" if last else reason), text[-4000:]
 
 
-_started: list[subprocess.Popen[bytes]] = []
+class _Engine(subprocess.Popen[bytes]):
+    """A child that is to outlive us: nobody need be warned that it still runs when we end."""
+
+    def __del__(self) -> None:
+        return
 
 
-def _keep(process: subprocess.Popen[bytes]) -> None:
-    """Keep the process object: its finaliser would warn of a child that still runs, and the child is to go on."""
-    _started[:] = [each for each in _started if each.poll() is None]
+_started: list[_Engine] = []
+
+
+def _keep(process: _Engine) -> None:
+    """Keep the process object, so that a child that ended is reaped when the next one is started."""
+    _reap()
     _started.append(process)
+
+
+def _reap() -> None:
+    """Take note of children that ended."""
+    _started[:] = [each for each in _started if each.poll() is None]

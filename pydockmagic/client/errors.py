@@ -3,6 +3,7 @@
 ```
 ClientError                 anything below
  +- ConnectionFailed        nobody answers at the address
+ |   +- PermissionRefused   somebody does, but not to this user
  |   +- EngineStartFailed   the embedded engine did not come up
  +- BadAddress              the address itself cannot be used
  +- StreamInterrupted       the server ended a stream in the middle
@@ -32,6 +33,7 @@ __all__ = [
     "InvalidParameter",
     "NotFound",
     "NotImplementedByServer",
+    "PermissionRefused",
     "ServerError",
     "StreamInterrupted",
     "Unauthorized",
@@ -51,6 +53,14 @@ class ConnectionFailed(ClientError):
         self.address = address
         self.reason = reason
         super().__init__(f"Cannot connect to the Docker daemon at {address}. Is the docker daemon running?")
+
+
+class PermissionRefused(ConnectionFailed):
+    """The socket is there and this user may not use it."""
+
+    def __init__(self, address: str, reason: str = "") -> None:
+        super().__init__(address, reason)
+        self.args = (f"permission denied while trying to connect to the Docker daemon socket at {address}",)
 
 
 class EngineStartFailed(ConnectionFailed):

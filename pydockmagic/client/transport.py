@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .address import EngineAddress, TlsFiles
-from .errors import BadAddress
+from .errors import BadAddress, ConnectionFailed, PermissionRefused
 from .loading import load
 
 if TYPE_CHECKING:
@@ -30,11 +30,25 @@ def open_transport(address: EngineAddress) -> httpx.BaseTransport:
     limits = loaded.Limits(max_connections=None, max_keepalive_connections=8)
     options: dict[str, Any] = {"limits": limits, "verify": False}
     if address.scheme == "unix":
+        _knock(address)
         options["uds"] = str(address.path)
     elif address.tls is not None or address.scheme == "https":
         options["verify"] = _ssl_context(address.tls or TlsFiles())
     transport: httpx.BaseTransport = loaded.HTTPTransport(**options)
     return transport
+
+
+def _knock(address: EngineAddress) -> None:
+    """Find out whether anybody is at the socket, and why not; httpcore would leave its own socket open."""
+    import socket  # noqa: PLC0415
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(address.path))
+        except PermissionError as error:
+            raise PermissionRefused(str(address), str(error)) from error
+        except OSError as error:
+            raise ConnectionFailed(str(address), str(error)) from error
 
 
 def _ssl_context(files: TlsFiles) -> ssl.SSLContext:

@@ -215,7 +215,7 @@ def test_device_modes(case):
 @pytest.mark.parametrize("case", RUN_FLAGS["parseSystemPaths"], ids=ids)
 def test_unconfined_system_paths(case):
     kept, masked, read_only = config._security(case["in"]["securityOpts"] or [], Path("/"))
-    wanted = [text for text in case["out"][0] or []]
+    wanted = list(case["out"][0] or [])
     assert (kept, masked, read_only) == (wanted, case["out"][1], case["out"][2])
 
 
