@@ -81,9 +81,8 @@ class Canvas:
 class NotebookOutput:
     """The output of one command in a cell."""
 
-    draws_progress = True
-
-    def __init__(self, *, rate: float = 8, source: str = "", engine: str = "") -> None:
+    def __init__(self, *, rate: float = 8, source: str = "", engine: str = "", draws: bool = True) -> None:
+        self.draws_progress = draws
         self._rate = rate
         self.build = BuildBoard(source, engine)
         self._build_canvas: Canvas | None = None
@@ -98,12 +97,16 @@ class NotebookOutput:
 
     def step(self, progress: BuildProgress) -> None:
         """Show how far a build is."""
+        if not self.draws_progress:
+            return
         self.build.take(progress)
         self._build_canvas = self._build_canvas or Canvas(self.build, self._rate)
         self._build_canvas.changed()
 
     def pull(self, progress: PullProgress) -> None:
         """Show how far a pull is."""
+        if not self.draws_progress:
+            return
         self._pull.take(progress)
         self._pull_canvas = self._pull_canvas or Canvas(self._pull, self._rate)
         self._pull_canvas.changed()

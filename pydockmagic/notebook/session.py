@@ -113,6 +113,8 @@ class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():
         """Raise a ``DockerError`` in the place of an error of ours; others pass."""
         if error is None:
             return
+        if isinstance(error, KeyboardInterrupt):
+            raise DockerError("interrupted", exit_code=130) from None
         from pydockmagic.client import ClientError, ConnectionFailed  # noqa: PLC0415
         from pydockmagic.commands import CommandError  # noqa: PLC0415
 

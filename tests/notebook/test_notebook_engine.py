@@ -25,7 +25,9 @@ def dock(shell, address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     magics = shell.magics_manager.registry["DockMagic"]
     magics.engine = address
+    shell.kernel = object()  # what makes a notebook of a shell: progress is drawn
     yield shell
+    del shell.kernel
     client = magics.session.client
     for container in client.containers(all=True):
         client.container_remove(container["Id"], force=True)

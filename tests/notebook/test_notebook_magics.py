@@ -8,6 +8,7 @@ from IPython.core.completer import provisionalcompleter
 from pydockmagic.commands import Result
 from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.magics import _command_lines, _take_context
+from pydockmagic.notebook.session import guarded
 
 NAMES = {"docker", "container", "image", "network", "volume", "system", "layers", "states", "engine"}
 
@@ -114,9 +115,15 @@ def test_a_cell_that_nobody_would_read_is_refused(shell):
     assert caught.value.hint == "%%container run -i --rm busybox sh"
 
 
-def test_a_stub_says_that_it_is_not_answered_yet(shell):
+@pytest.mark.parametrize("stub", ["# YOUR CODE HERE\nraise NotImplementedError()\n", "...\n"])
+def test_a_stub_says_that_it_is_not_answered_yet(shell, stub):
     with pytest.raises(DockerError, match="not answered yet"):
-        run(shell, "%%dockerfile -t web\n# YOUR CODE HERE\nraise NotImplementedError()\n")
+        run(shell, f"%%dockerfile -t web\n{stub}")
+
+
+def test_an_interrupt_is_one_line_as_well(shell):
+    with pytest.raises(DockerError, match=r"^interrupted$"), guarded():
+        raise KeyboardInterrupt
 
 
 def test_asking_for_the_engine_does_not_start_it(shell, tmp_path):
