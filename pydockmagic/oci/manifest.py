@@ -152,14 +152,14 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 class Layout(msgspec.Struct, frozen=True, rename="camel"):
     """The file ``oci-layout``."""
 
-    image_layout_version: str = _LAYOUT_VERSION
+    image_layout_version: str
 
     def encode(self) -> bytes:
         """Write it."""
         return encode_json(self)
 
 
-LAYOUT_FILE = Layout().encode()
+LAYOUT_FILE = Layout(_LAYOUT_VERSION).encode()
 
 
 class ArchiveImage(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -200,8 +200,8 @@ def decode_index(data: bytes) -> Index:
 
 class _Probe(msgspec.Struct, rename="camel"):
     media_type: str = ""
-    manifests: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
+    manifests: msgspec.Raw = msgspec.Raw()
+    layers: msgspec.Raw = msgspec.Raw()
 
 
 def decode_manifest_or_index(data: bytes) -> Manifest | Index:
@@ -210,9 +210,10 @@ def decode_manifest_or_index(data: bytes) -> Manifest | Index:
     A document that is both is refused: two readers might disagree about what its digest names.
     """
     probe = decode_json(data, _Probe, "manifest")
-    if probe.manifests is not None and probe.layers is not None:
+    has_manifests, has_layers = bool(bytes(probe.manifests)), bool(bytes(probe.layers))
+    if has_manifests and has_layers:
         raise InvalidDocument("invalid manifest: it has both layers and manifests")
-    if probe.media_type in INDEX_TYPES or (not probe.media_type and probe.manifests is not None):
+    if probe.media_type in INDEX_TYPES or (not probe.media_type and has_manifests):
         return decode_index(data)
     return decode_manifest(data)
 

@@ -126,7 +126,7 @@ def test_a_bomb_is_never_held_in_memory(libraries, form):
     compressor = {"gzip": zlib.compressobj(9, wbits=31), "bzip2": bz2.BZ2Compressor(), "xz": lzma.LZMACompressor()}[
         form
     ]
-    packed = b"".join(compressor.compress(chunk) for _ in range(100)) + compressor.flush()
+    packed = b"".join(compressor.compress(chunk) for _ in range(30)) + compressor.flush()
     tracemalloc.start()
     try:
         with open_stream(io.BytesIO(packed)) as stream:
@@ -134,7 +134,7 @@ def test_a_bomb_is_never_held_in_memory(libraries, form):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert total == 100 << 20
+    assert total == 30 << 20
     assert peak < 16 << 20
 
 
