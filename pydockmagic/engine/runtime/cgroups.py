@@ -75,7 +75,7 @@ def create(parent: str, container_id: str, limits: Mapping[str, Any]) -> Cgroup:
             raise
     if not group.paths():
         return NullCgroup({}, discarded(limits, ()))
-    group.warnings += discarded(limits, machine.support)
+    group.warnings += discarded(limits, group.support() if isinstance(group, CgroupV2) else machine.support)
     try:
         if isinstance(group, CgroupV1):
             group.allow_devices(limits.get("device_rules") or ())

@@ -72,6 +72,10 @@ class CgroupV2(Cgroup):
             _turn_on(path.rpartition("/")[0])
         return cls({"unified": path})
 
+    def support(self) -> set[str]:
+        """Say which limits this very cgroup can keep: what could not be turned on above is not there."""
+        return support(self._directory, "")
+
     def freeze(self) -> None:
         """Freeze, and wait until the kernel says that all stand still."""
         write_text(f"{self._directory}/cgroup.freeze", "1")
@@ -154,9 +158,35 @@ def _turn_on(path: str) -> None:
     offered = set((read_text(f"{path}/cgroup.controllers") or "").split())
     on = set((read_text(f"{path}/cgroup.subtree_control") or "").split())
     for controller in _CONTROLLERS:
-        if controller in offered - on:
-            with contextlib.suppress(OSError):  # EBUSY where processes sit in it; EACCES where not delegated
-                write_text(f"{path}/cgroup.subtree_control", f"+{controller}")
+        if controller not in offered - on:
+            continue
+        try:
+            write_text(f"{path}/cgroup.subtree_control", f"+{controller}")
+        except OSError as error:  # EACCES where not delegated
+            if error.errno == errno.EBUSY and _make_room(path):
+                with contextlib.suppress(OSError):
+                    write_text(f"{path}/cgroup.subtree_control", f"+{controller}")
+
+
+def _make_room(path: str) -> bool:
+    """Move the processes in ``path`` into a child of it: a cgroup may limit its children or hold processes, not both.
+
+    Only for the top of a cgroup namespace (an engine as root inside a container), where everything is ours; the
+    kernel's own root, which has no ``cgroup.type``, may do both anyway.
+    """
+    mounted = any(
+        line.split(" ")[4] == path and " - cgroup2 " in line
+        for line in (read_text("/proc/self/mountinfo") or "").splitlines()
+    )
+    if not mounted or not os.path.exists(f"{path}/cgroup.type"):
+        return False
+    child = f"{path}/init"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(child, 0o755)
+    for pid in (read_text(f"{path}/cgroup.procs") or "").split():
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is of a namespace above
+            write_text(f"{child}/cgroup.procs", pid)
+    return True
 
 
 def _weight(value: int, low: int, high: int) -> str:

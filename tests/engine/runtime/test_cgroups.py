@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,53 @@ def test_v2_limits_are_converted(unified):
     assert files["pids.max"] == "max"
     assert files["io.weight"] == "4950"
     assert isinstance(cgroups.load(group.paths()), cgroups_v2.CgroupV2)
+
+
+def test_v2_limits_that_were_not_delegated_are_warned_of(unified, monkeypatch):
+    monkeypatch.setattr(cgroups, "_known", [cgroups.Layout({"unified": str(unified)})])
+    (unified / "docker/one/cgroup.controllers").write_text("memory pids\n")
+    group = cgroups.create("/docker", "one", {"nano_cpus": 1, "memory": 1 << 20, "memory_swap": -1, "pids": 1})
+    assert group.warnings == ["Your kernel does not support CPU CFS scheduler. CPU period/quota discarded."]
+
+
+@pytest.fixture
+def hybrid_top():
+    """A directory of the v2 tree of a hybrid machine, with the only controller that is left to v2 there."""
+    tree = Path("/sys/fs/cgroup/unified")
+    offered = tree / "cgroup.controllers"
+    if not offered.exists() or "hugetlb" not in offered.read_text():
+        pytest.skip("no hybrid v2 tree here")
+    was_on = "hugetlb" in (tree / "cgroup.subtree_control").read_text()
+    (tree / "cgroup.subtree_control").write_text("+hugetlb")
+    top = tree / f"pydock-top-{os.getpid()}"
+    top.mkdir()
+    yield top
+    remove_tree(str(top), time.monotonic() + 10)
+    if not was_on:
+        (tree / "cgroup.subtree_control").write_text("-hugetlb")
+
+
+@pytest.mark.root
+def test_v2_inside_a_container_makes_room_for_limits(tmp_path, hybrid_top):
+    """A cgroup namespace whose top holds processes: an engine as root inside a privileged container."""
+    program = """
+import os, sys
+from pydockmagic.engine.runtime import cgroups_v2, linux
+top, mounted = sys.argv[1:]
+with open(top + "/cgroup.procs", "w") as file:
+    file.write(str(os.getpid()))
+linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWCGROUP)
+linux.mount("", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+linux.mount("cgroup2", mounted, "cgroup2")
+cgroups_v2._CONTROLLERS = ("hugetlb",)
+group = cgroups_v2.CgroupV2.create(mounted, "", "docker/one")
+print(cgroups_v2.read_text(group.paths()["unified"] + "/cgroup.controllers"))
+print(cgroups_v2.read_text("/proc/self/cgroup").split("0::")[1])
+"""
+    command = [sys.executable, "-c", program, hybrid_top, tmp_path]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["hugetlb", "/init"]
 
 
 def test_v2_counters_are_read_in_nanoseconds(unified):
