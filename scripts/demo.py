@@ -1,10 +1,14 @@
 """Execute the course notebooks headless: ``demo.py NOTEBOOKS OUTPUT`` writes each executed notebook and its HTML page.
 
+The notebooks get an engine of their own, with its data below the output folder, so that a student's containers and
+theirs do not meet; it is stopped at the end.
 Exits with 1 if a cell of any notebook failed; every notebook is still written, so that the failure can be read.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -43,11 +47,15 @@ def main(arguments: list[str]) -> int:
     """Execute every notebook of the first folder into the second."""
     notebooks, output = map(Path, arguments)
     output.mkdir(parents=True, exist_ok=True)
+    os.environ["PYDOCK_ROOT"] = str(output.resolve() / "engine")
     sources = sorted(notebooks.glob("*.ipynb"))
     if not sources:
         sys.stderr.write(f"No notebooks in {notebooks}.\n")
         return 1
-    results = [execute(source, output) for source in sources]
+    try:
+        results = [execute(source, output) for source in sources]
+    finally:
+        subprocess.run([sys.executable, "-m", "pydockmagic.cli", "engine", "stop"], check=False)
     return 0 if all(results) else 1
 
 
