@@ -89,7 +89,6 @@ async def _run_in(
     step: Step,
 ) -> None:
     """Run the container and keep its layer. A container that failed stays, to be looked at."""
-    finished = False
     try:
         await bench.output.text(f" ---> Running in {short_id(container)}\n")
         code = await run_container(bench.containers, container, bench.output)
@@ -97,7 +96,6 @@ async def _run_in(
             raise RunFailed(words, code)  # noqa: TRY301 - the handlers below see to the container
         layer = await take_layer(bench.containers, bench.images, container, image.clamp_ns)
         await bench.commit(image, question, created_by, layer, step, container=container)
-        finished = True
     except asyncio.CancelledError:
         await asyncio.shield(_discard(bench, container))
         raise
@@ -105,8 +103,11 @@ async def _run_in(
         if bench.options.force_remove:
             await _remove(bench, container)
         raise
-    if finished and (bench.options.remove or bench.options.force_remove):
+    if bench.options.remove or bench.options.force_remove:
         await _remove(bench, container)
+    else:
+        # Its writable layer is the image's now; over that it gets a new one, so that it can be looked at and started.
+        await asyncio.to_thread(bench.storage.create, container, bench.images.layer_dirs(image.chain_ids))
 
 
 async def _remove(bench: Workbench, container: str) -> None:

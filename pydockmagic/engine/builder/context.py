@@ -1,14 +1,13 @@
-"""The build context: the tar that the client sends, unpacked where it can touch nothing else.
+"""The build context: the tar that the client sends, and the Dockerfile in it.
 
 Engine API v1.50, "Build an image": a tar, plain or compressed. What ``.dockerignore`` names is taken away here too,
 for clients that send everything.
 """
 
-# ruff: noqa: PTH106, PTH108, PTH208 - walks keep their paths as plain strings, for speed
 from __future__ import annotations
 
+import contextlib
 import io
-import os
 import posixpath
 import shutil
 from collections.abc import AsyncIterator
@@ -18,24 +17,27 @@ from typing import IO
 from pydockmagic.dockerfile import DockerfileError, Ignored, read_ignore_file
 from pydockmagic.engine.errors import InvalidParameter
 from pydockmagic.oci.errors import OciError
-from pydockmagic.oci.layer import extract
-from pydockmagic.oci.layer.decompress import open_stream
+from pydockmagic.oci.layer.decompress import compression_of, open_stream
 
-from .view import View
+from .packed import Packed, PackedTree
 
-__all__ = ["Context", "receive", "unpack"]
+__all__ = ["Context", "open_context", "receive"]
 
 _IN_MEMORY = 8 << 20
 _LARGEST_DOCKERFILE = 8 << 20
 
 
 class Context:
-    """An unpacked context and its Dockerfile's text."""
+    """A context and its Dockerfile's text."""
 
-    def __init__(self, root: Path, dockerfile: str) -> None:
-        self.root = root
+    def __init__(self, tree: PackedTree, dockerfile: str, opened: contextlib.ExitStack) -> None:
+        self.tree = tree
         self.dockerfile = dockerfile
-        self.view = View([root])
+        self._opened = opened
+
+    def close(self) -> None:
+        """Let go of the upload; nothing in the tree can be read any more."""
+        self._opened.close()
 
 
 async def receive(chunks: AsyncIterator[bytes], folder: Path) -> IO[bytes]:
@@ -49,33 +51,49 @@ async def receive(chunks: AsyncIterator[bytes], folder: Path) -> IO[bytes]:
             spool = (folder / "context.tar").open("w+b")
             spool.write(start)
         spool.write(chunk)
+    spool.flush()
     spool.seek(0)
     return spool
 
 
-def unpack(upload: IO[bytes], root: Path, dockerfile: str) -> Context:
-    """Unpack an upload and read the Dockerfile. Blocks. Raises InvalidParameter in Docker's words."""
-    root.mkdir(mode=0o755)
+def open_context(upload: IO[bytes], folder: Path, dockerfile: str) -> Context:
+    """Read the directory of an upload and the Dockerfile. Blocks. Raises InvalidParameter in Docker's words."""
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(upload)
+        try:
+            plain = opened.enter_context(_plain(upload, folder))
+            tree = PackedTree(plain)
+        except OciError as error:
+            raise InvalidParameter(f"Error processing tar file: {error}") from None
+        text = _read_dockerfile(tree, dockerfile)
+        _apply_ignore_file(tree)
+        return Context(tree, text, opened.pop_all())
+
+
+def _plain(upload: IO[bytes], folder: Path) -> IO[bytes]:
+    start = upload.read(32)
+    upload.seek(0)
+    if compression_of(start) is None:
+        return upload
+    plain = (folder / "plain.tar").open("w+b")
     try:
         with open_stream(upload) as stream:
-            # Devices do not belong into a context, and whom its files belong to does not matter: COPY decides.
-            extract(stream, root, whiteouts="keep", devices="skip", owners="index")
-    except OciError as error:
-        raise InvalidParameter(f"Error processing tar file: {error}") from None
-    finally:
-        upload.close()
-    text = _read_dockerfile(View([root]), dockerfile)
-    _apply_ignore_file(root)
-    return Context(root, text)
+            shutil.copyfileobj(stream, plain)
+    except BaseException:
+        plain.close()
+        raise
+    plain.flush()
+    plain.seek(0)
+    return plain
 
 
-def _read_dockerfile(view: View, name: str) -> str:
+def _read_dockerfile(tree: PackedTree, name: str) -> str:
     clean = posixpath.normpath(name).lstrip("/")
     if clean == ".." or clean.startswith("../"):
         raise InvalidParameter(f"forbidden path outside the build context: {name} ()")
-    found = view.find(clean)
+    found = tree.find(clean)
     if found is None and clean == "Dockerfile":
-        found = view.find("dockerfile")
+        found = tree.find("dockerfile")
     if found is None:
         raise InvalidParameter(f"Cannot locate specified Dockerfile: {name}")
     if not found.is_file:
@@ -84,11 +102,11 @@ def _read_dockerfile(view: View, name: str) -> str:
         raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
     if found.status.st_size > _LARGEST_DOCKERFILE:
         raise InvalidParameter(f"the Dockerfile ({name}) is too large: {found.status.st_size} bytes")
-    return (view.read(found.path, _LARGEST_DOCKERFILE) or b"").decode("utf-8", "replace")
+    return (tree.read(found.path, _LARGEST_DOCKERFILE) or b"").decode("utf-8", "replace")
 
 
-def _apply_ignore_file(root: Path) -> None:
-    text = View([root]).read("/.dockerignore")
+def _apply_ignore_file(tree: PackedTree) -> None:
+    text = tree.read("/.dockerignore")
     if not text:
         return
     try:
@@ -96,22 +114,15 @@ def _apply_ignore_file(root: Path) -> None:
     except DockerfileError as error:
         raise InvalidParameter(f"error reading .dockerignore: {error}") from None
     if ignored.patterns:
-        _prune(os.fspath(root), "", ignored)
+        _prune(tree, tree.root(), ignored)
 
 
-def _prune(directory: str, prefix: str, ignored: Ignored) -> None:
+def _prune(tree: PackedTree, directory: Packed, ignored: Ignored) -> None:
     """Remove what is ignored. An ignored directory stays while something in it is asked back with ``!``."""
-    with os.scandir(directory) as listing:
-        entries = list(listing)
-    for entry in entries:
-        path = prefix + entry.name
-        out = ignored.ignores(path)
-        if entry.is_dir(follow_symlinks=False):
-            if out and not ignored.has_exceptions:
-                shutil.rmtree(entry.path)
-                continue
-            _prune(entry.path, path + "/", ignored)
-            if out and not os.listdir(entry.path):
-                os.rmdir(entry.path)
-        elif out:
-            os.unlink(entry.path)
+    for found in list(tree.children(directory)):
+        out = ignored.ignores(found.path[1:])
+        if found.is_dir and not (out and not ignored.has_exceptions):
+            _prune(tree, found, ignored)
+            out = out and not found.status.children
+        if out:
+            tree.remove(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from pydockmagic.dockerfile import Add, Copy
 from pydockmagic.engine.errors import EngineError
@@ -17,6 +18,7 @@ from .owners import parse_chmod, parse_chown
 from .sources import Source, find_sources, is_url, text_source
 from .steps import Step
 from .transfer import Placement, destination_of, put
+from .tree import Tree
 from .view import View
 from .workbench import Workbench, digest_of
 
@@ -31,10 +33,10 @@ async def copy_step(
 ) -> None:
     """Carry COPY or ADD out. Raises EngineError in Docker's words."""
     origin = record.from_ if isinstance(record, Copy) else ""
-    view = View(await layers_of(origin)) if origin else context.view
+    tree: Tree[Any] = View(await layers_of(origin)) if origin else context.tree
     destination = destination_of(record.destination, image.working_dir)
     try:
-        sources = await asyncio.to_thread(_sources, record, view, destination)
+        sources = await asyncio.to_thread(_sources, record, tree, destination)
     except EngineError as error:
         raise EngineError(f"{record.name} failed: {error}") from None
     if not sources:
@@ -78,7 +80,7 @@ def _label(sources: list[Source]) -> str:
     return f"multi:{digest_of([source.label for source in sources])}"
 
 
-def _sources(record: Copy | Add, view: View, destination: str) -> list[Source]:
+def _sources(record: Copy | Add, tree: Tree[Any], destination: str) -> list[Source]:
     own = isinstance(record, Copy) and bool(record.from_) and not record.chown
     context = not (isinstance(record, Copy) and record.from_)
     found: list[Source] = []
@@ -90,7 +92,7 @@ def _sources(record: Copy | Add, view: View, destination: str) -> list[Source]:
         elif isinstance(record, Add) and (pattern.startswith("git@") or pattern.endswith(".git")):
             raise EngineError(f"{pattern}: git repositories are not fetched by this engine")
         else:
-            found += find_sources(view, [pattern], exclude=record.exclude, own=own, context=context)
+            found += find_sources(tree, [pattern], exclude=record.exclude, own=own, context=context)
     return found + [text_source(inline.name, inline.content.encode()) for inline in record.contents]
 
 

@@ -4,7 +4,7 @@ No mount is needed and the storage driver does not matter, so the same inputs gi
 Directories on the way to a new file are taken up from the layers below with all they have, as overlayfs would.
 """
 
-# ruff: noqa: PTH101, PTH102, PTH108, PTH112, PTH114, PTH115, PTH211 - walks keep their paths as plain strings, for speed
+# ruff: noqa: PTH101, PTH102, PTH108, PTH112, PTH114, PTH211 - walks keep their paths as plain strings, for speed
 from __future__ import annotations
 
 import contextlib
@@ -14,16 +14,16 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydockmagic.engine.storage.copying import copy_metadata, open_readable, xattrs
+from pydockmagic.engine.storage.copying import copy_metadata
 
-from .view import Found, View
+from .tree import Found
+from .view import Seen, View
 
 __all__ = ["Draft", "Owner"]
 
 Owner = tuple[int, int] | None
 """(uid, gid), or None to keep the source's own."""
 
-_PIECE = 1 << 30
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -69,7 +69,7 @@ class Draft:
                 raise FileNotFoundError(2, os.strerror(2), path)
             at = found
 
-    def _take_up(self, found: Found, path: str) -> None:
+    def _take_up(self, found: Seen, path: str) -> None:
         os.mkdir(path, 0o700)
         copy_metadata(found.source, path, found.status)
         self._times[path] = found.status.st_mtime_ns
@@ -113,7 +113,7 @@ class Draft:
         else:
             self.directory_at(names)
         path = self.place(names)
-        for name, value in xattrs(source.source).items():
+        for name, value in source.attributes().items():
             with contextlib.suppress(OSError):
                 os.setxattr(path, name, value, follow_symlinks=False)
         status = source.status
@@ -130,10 +130,14 @@ class Draft:
             os.link(self._links[identity], path, follow_symlinks=False)
             return
         if source.is_link:
-            os.symlink(os.readlink(source.source), path)
+            os.symlink(source.read_link(), path)
         elif source.is_file:
-            _copy_content(source.source, path, status.st_size)
-            for name, value in xattrs(source.source).items():
+            descriptor = os.open(path, _NEW, 0o600)
+            try:
+                source.write_to(descriptor)
+            finally:
+                os.close(descriptor)
+            for name, value in source.attributes().items():
                 with contextlib.suppress(OSError):
                     os.setxattr(path, name, value, follow_symlinks=False)
         elif stat.S_ISSOCK(status.st_mode):
@@ -149,26 +153,3 @@ class Draft:
         for path in sorted(self._times, reverse=True):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(path, ns=(self._times[path], self._times[path]), follow_symlinks=False)
-
-
-def _copy_content(source: str, target: str, size: int) -> None:
-    reader = open_readable(source)
-    try:
-        writer = os.open(target, _NEW, 0o600)
-        try:
-            while size > 0:
-                count = _copy_piece(reader, writer, size)
-                if not count:
-                    break
-                size -= count
-        finally:
-            os.close(writer)
-    finally:
-        os.close(reader)
-
-
-def _copy_piece(reader: int, writer: int, size: int) -> int:
-    try:
-        return os.copy_file_range(reader, writer, min(size, _PIECE))
-    except OSError:  # between file systems on old kernels, or refused by a filter
-        return os.write(writer, os.read(reader, min(size, 1 << 20)))

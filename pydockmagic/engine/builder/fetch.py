@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -32,10 +33,22 @@ def fetch(url: str, destination: str, checksum: str) -> Source:
         raise EngineError(f"failed to GET {url} with status {error.code} {phrase}".rstrip()) from None
     except (OSError, ValueError) as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise EngineError(f'Get "{url}": {cause}') from None
+        raise EngineError(f'Get "{url}": {_cause(cause, url)}') from None
     if len(content) > _LARGEST:
         raise EngineError(f'Get "{url}": the file is larger than {_LARGEST} bytes')
     if checksum and checksum != f"sha256:{hashlib.sha256(content).hexdigest()}":
         found = f"sha256:{hashlib.sha256(content).hexdigest()}"
         raise EngineError(f"digest mismatch {found}: {checksum}")
     return text_source(name or "file", content, url=True)
+
+
+def _cause(cause: object, url: str) -> str:
+    """Say why there was no answer, the way Go does."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    if isinstance(cause, socket.gaierror):
+        return f"dial tcp: lookup {host}: no such host"
+    if isinstance(cause, TimeoutError):
+        return f"dial tcp {host}: i/o timeout"
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"dial tcp {host}: connect: {cause.strerror.lower()}"
+    return str(cause)

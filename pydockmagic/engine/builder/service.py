@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydockmagic.engine.storage.trash import Trash
 
 from .build import Build
 from .cache import BuildCache
-from .context import receive, unpack
+from .context import Context, open_context, receive
 from .options import BuildOptions
 from .output import Output
 from .plan import make_plan
@@ -27,6 +28,8 @@ from .running import RunFailed
 from .workbench import Workbench
 
 __all__ = ["Builder"]
+
+_log = logging.getLogger(__name__)
 
 
 class Builder:
@@ -83,7 +86,9 @@ class Builder:
             image_id = await self._build_in(folder, chunks, options, references, output)
             if options.quiet:
                 await output.result(f"{image_id}\n")
-        except (EngineError, DockerfileError, OSError) as error:
+        except Exception as error:  # whatever it is, the client must not wait for ever
+            if not isinstance(error, (EngineError, DockerfileError, OSError)):
+                _log.exception("a build broke off")
             if not output.anything:
                 await output.queue.put(None)
                 if isinstance(error, EngineError):
@@ -98,10 +103,18 @@ class Builder:
         self, folder: Path, chunks: AsyncIterator[bytes], options: BuildOptions, references: list[str], output: Output
     ) -> str:
         upload = await receive(chunks, folder)
-        context = await asyncio.to_thread(unpack, upload, folder / "context", options.dockerfile)
+        context = await asyncio.to_thread(open_context, upload, folder, options.dockerfile)
+        try:
+            return await self._build_from(context, folder, options, references, output)
+        finally:
+            context.close()
+
+    async def _build_from(
+        self, context: Context, folder: Path, options: BuildOptions, references: list[str], output: Output
+    ) -> str:
         plan = make_plan(_parsed(context.dockerfile), options.target, options.labels, options.build_args)
         recipe = references[0] if references else ""
-        bench = Workbench(self._images, self._containers, self._cache, options, output, folder, recipe)
+        bench = Workbench(self._images, self._containers, self._storage, self._cache, options, output, folder, recipe)
         return await Build(bench, plan, context).run(references)
 
     async def prune(self, *, all: bool = False, filters: Mapping[str, Any] | None = None) -> dict[str, Any]:  # noqa: A002 - Docker's own name
@@ -143,9 +156,12 @@ def _parsed(text: str) -> Dockerfile:
 
 
 def _sentence(error: Exception) -> str:
+    """Say in one line what went wrong."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-    return error.classic if isinstance(error, DockerfileError) else str(error)
+    if isinstance(error, DockerfileError):
+        return error.classic
+    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 
 def _error_message(error: Exception) -> dict[str, Any]:

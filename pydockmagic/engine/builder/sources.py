@@ -3,7 +3,6 @@
 A checksum covers names, kinds, modes, contents and link texts; times do not count, nor do owners unless they are kept.
 """
 
-# ruff: noqa: PTH115 - walks keep their paths as plain strings, for speed
 from __future__ import annotations
 
 import hashlib
@@ -12,13 +11,14 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydockmagic.dockerfile import Ignored, IgnorePatternError
 from pydockmagic.dockerfile.dockerignore import IgnorePattern
 from pydockmagic.engine.errors import EngineError
 
-from .view import Found, View
+from .tree import Found, Tree
 
 __all__ = ["Source", "find_sources", "is_url", "text_source"]
 
@@ -35,7 +35,6 @@ class Source:
     """
 
     name: str
-    view: View
     found: Found | None
     digest: str
     entries: tuple[tuple[str, Found], ...] = ()
@@ -62,15 +61,15 @@ def is_url(text: str) -> bool:
 def text_source(name: str, content: bytes, *, url: bool = False) -> Source:
     """Make a source of a heredoc's text, or of what was downloaded."""
     digest = hashlib.sha256(content).hexdigest()
-    return Source(name, View([]), None, digest, content=content, inputs={name: digest[:16]}, url=url)
+    return Source(name, None, digest, content=content, inputs={name: digest[:16]}, url=url)
 
 
 def find_sources(
-    view: View, patterns: Sequence[str], *, exclude: Sequence[str] = (), own: bool = False, context: bool = True
+    tree: Tree[Any], patterns: Sequence[str], *, exclude: Sequence[str] = (), own: bool = False, context: bool = True
 ) -> list[Source]:
     """Find all sources of an instruction and read them once. Blocks. Raises EngineError in Docker's words.
 
-    ``own``: owners are part of the checksum. ``context``: the view is the build context, not an image.
+    ``own``: owners are part of the checksum. ``context``: the tree is the build context, not an image.
     """
     try:
         excluded = Ignored(exclude) if exclude else None
@@ -80,9 +79,9 @@ def find_sources(
     for pattern in patterns:
         clean = _clean(pattern)
         if _WILD.search(clean):
-            found += [_read(view, at.path[1:], at, excluded, own=own) for at in _matching(view, clean)]
+            found += [_read(tree, at.path[1:], at, excluded, own=own) for at in _matching(tree, clean)]
         else:
-            found.append(_read(view, clean, _one(view, clean, context=context), excluded, own=own))
+            found.append(_read(tree, clean, _one(tree, clean, context=context), excluded, own=own))
     return found
 
 
@@ -93,37 +92,37 @@ def _clean(pattern: str) -> str:
     return "" if clean == "." else clean
 
 
-def _one(view: View, clean: str, *, context: bool) -> Found:
-    found = view.find(clean)
+def _one(tree: Tree[Any], clean: str, *, context: bool) -> Found:
+    found: Found | None = tree.find(clean)
     if found is None:
         missing = "file not found in build context or excluded by .dockerignore: " if context else ""
         raise EngineError(f"{missing}stat {clean}: file does not exist")
     return found
 
 
-def _matching(view: View, pattern: str) -> Iterator[Found]:
+def _matching(tree: Tree[Any], pattern: str) -> Iterator[Found]:
     """Find what a pattern with wildcards matches, element by element, as Go's ``filepath.Match`` does."""
     elements = [IgnorePattern(element.replace("**", "*")) for element in pattern.split("/")]
-    level = [view.root()]
+    level = [tree.root()]
     for depth, element in enumerate(elements, 1):
-        matched = [child for at in level for child in view.children(at) if element.matches(child.names[-1])]
+        matched = [child for at in level for child in tree.children(at) if element.matches(child.names[-1])]
         if depth == len(elements):
             for child in matched:
-                target = view.find(child.path)
+                target = tree.find(child.path)
                 if target is not None:
-                    yield Found(child.names, target.source, target.status, target.below)
+                    yield replace(target, names=child.names)
         level = [child for child in matched if child.is_dir]
 
 
-def _read(view: View, name: str, found: Found, excluded: Ignored | None, *, own: bool) -> Source:
+def _read(tree: Tree[Any], name: str, found: Found, excluded: Ignored | None, *, own: bool) -> Source:
     if not found.is_dir:
         digest = _digest("", found, own=own)
-        return Source(name, view, found, digest, inputs={name: digest[:16]})
+        return Source(name, found, digest, inputs={name: digest[:16]})
     entries: list[tuple[str, Found]] = []
     inputs: dict[str, str] = {}
     whole = hashlib.sha256()
     base = len(found.names)
-    for entry in view.walk(found):
+    for entry in tree.walk(found):
         path = "/".join(entry.names[base:])
         if excluded is not None and excluded.ignores(f"{name}/{path}" if name else path):
             continue
@@ -132,7 +131,7 @@ def _read(view: View, name: str, found: Found, excluded: Ignored | None, *, own:
         entries.append((path, entry))
         if not entry.is_dir:
             inputs[f"{name}/{path}" if name else path] = digest[:16]
-    return Source(name, view, found, whole.hexdigest(), tuple(entries), inputs=inputs)
+    return Source(name, found, whole.hexdigest(), tuple(entries), inputs=inputs)
 
 
 def _digest(path: str, found: Found, *, own: bool) -> str:
@@ -141,18 +140,11 @@ def _digest(path: str, found: Found, *, own: bool) -> str:
     owner = f"{status.st_uid}:{status.st_gid}" if own else ""
     hasher.update(f"{status.st_mode:o} {owner} ".encode() + os.fsencode(path) + b"\0")
     if found.is_file:
-        _hash_file(hasher, found.source)
+        with found.open() as stream:
+            while data := stream.read(_CHUNK):
+                hasher.update(data)
     elif found.is_link:
-        hasher.update(os.fsencode(os.readlink(found.source)))
+        hasher.update(os.fsencode(found.read_link()))
     elif not stat.S_ISDIR(status.st_mode):
         hasher.update(str(status.st_rdev).encode())
     return hasher.hexdigest()
-
-
-def _hash_file(hasher: hashlib._Hash, path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        while data := os.read(descriptor, _CHUNK):
-            hasher.update(data)
-    finally:
-        os.close(descriptor)

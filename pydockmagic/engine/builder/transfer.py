@@ -4,7 +4,6 @@ The rules of destinations are the classic builder's (Dockerfile reference, "COPY
 file goes into a destination that ends with a slash or is a directory; missing directories are made, with mode 0755.
 """
 
-# ruff: noqa: PTH123 - walks keep their paths as plain strings, for speed
 from __future__ import annotations
 
 import functools
@@ -13,6 +12,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydockmagic.engine.errors import EngineError
 from pydockmagic.oci.errors import OciError
@@ -22,7 +22,7 @@ from pydockmagic.oci.layer.entry import clean_path
 
 from .draft import Draft, Owner
 from .sources import Source
-from .view import Found, View
+from .tree import Found, Tree
 
 __all__ = ["Placement", "destination_of", "put"]
 
@@ -57,10 +57,15 @@ def put(draft: Draft, sources: Sequence[Source], placement: Placement) -> None:
         for source in sources:
             _put_one(draft, source, placement)
     except (NotADirectoryError, IsADirectoryError) as error:
-        raise EngineError(f"failed to copy files: {error.filename}: {error.strerror}") from None
+        raise EngineError(f"failed to copy files: {error.filename}: {_lower(error.strerror)}") from None
     except OSError as error:
-        raise EngineError(f"failed to copy files: {error.filename or ''}: {error.strerror}") from None
+        raise EngineError(f"failed to copy files: {error.filename or ''}: {_lower(error.strerror)}") from None
     draft.finish()
+
+
+def _lower(text: str | None) -> str:
+    """Errors are sentences' ends in Docker: ``not a directory``."""
+    return (text or "unknown error").lower()
 
 
 def _put_one(draft: Draft, source: Source, placement: Placement) -> None:
@@ -100,9 +105,9 @@ def _put_entry(draft: Draft, names: tuple[str, ...], entry: Found, placement: Pl
         draft.copy(names, entry, placement.owner, placement.mode, ns)
 
 
-def _resolved(view: View, path: str) -> tuple[str, ...]:
+def _resolved(tree: Tree[Any], path: str) -> tuple[str, ...]:
     """Follow the symlinks of a destination inside the image."""
-    found, missing = view.resolve(path)
+    found, missing = tree.resolve(path)
     return (*found.names, *missing)
 
 
@@ -111,7 +116,7 @@ def _is_archive(found: Found) -> bool:
     if not found.is_file or found.status.st_size < 32:
         return False
     try:
-        with open(found.source, "rb") as file, open_stream(file) as stream:
+        with found.open() as raw, open_stream(raw) as stream:
             return next(iter(TarReader(stream)), None) is not None
     except (OciError, OSError):
         return False
@@ -125,9 +130,9 @@ def _unpack(draft: Draft, names: Sequence[str], found: Found) -> None:
     """
     prefix = "/".join(names)
     try:
-        with open(found.source, "rb") as file, open_stream(file) as stream:
+        with found.open() as raw, open_stream(raw) as stream:
             _take_up_ways(draft, prefix, TarReader(stream))
-        with open(found.source, "rb") as file, open_stream(file) as stream:
+        with found.open() as raw, open_stream(raw) as stream:
             if _all_users():
                 extract(stream, draft.directory, at=prefix, whiteouts="keep")
             else:

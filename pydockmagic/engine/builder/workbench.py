@@ -12,6 +12,7 @@ import msgspec
 
 from pydockmagic.engine.errors import EngineError
 from pydockmagic.engine.images.records import LayerRecord
+from pydockmagic.engine.storage.driver import StorageDriver
 
 from .cache import BuildCache, Question, Tracker
 from .draft import Draft
@@ -36,6 +37,7 @@ class Workbench:
         self,
         images: Images,
         containers: Containers,
+        storage: StorageDriver,
         cache: BuildCache,
         options: BuildOptions,
         output: Output,
@@ -44,6 +46,7 @@ class Workbench:
     ) -> None:
         self.images = images
         self.containers = containers
+        self.storage = storage
         self.cache = cache
         self.options = options
         self.output = output

@@ -289,7 +289,7 @@ def test_a_context_without_a_dockerfile(world):
          "no such user: nobodyx")),
         ("FROM base\nCOPY --chmod=9 Dockerfile /x\n",
          "invalid chmod parameter: '9'. it should be octal string and between 0 and 07777"),
-        ("FROM base\nCOPY Dockerfile /bin/sh/x\n", "failed to copy files: /bin/sh/x: Not a directory"),
+        ("FROM base\nCOPY Dockerfile /bin/sh/x\n", "failed to copy files: /bin/sh/x: not a directory"),
         ("FROM base\nEXPOSE abc\n", "Invalid containerPort: abc"),
         ("FROM base\nEXPOSE 80/foo\n", "Invalid proto: foo"),
         ("FROM base\nEXPOSE 70000\n", "Invalid containerPort: 70000"),
@@ -297,7 +297,8 @@ def test_a_context_without_a_dockerfile(world):
         ("FROM base\nARG x\nWORKDIR $x\n", "cannot normalize nothing"),
         ("FROM base\nWORKDIR /bin/sh\n", "Cannot mkdir: /bin/sh is not a directory"),
         ("FROM base\nENV a=${b:?no}\n", 'failed to process "${b:?no}": b: no'),
-        ("FROM base\nADD http://127.0.0.1:1/x /y\n", 'ADD failed: Get "http://127.0.0.1:1/x": '),
+        ("FROM base\nADD http://127.0.0.1:1/x /y\n",
+         'ADD failed: Get "http://127.0.0.1:1/x": dial tcp 127.0.0.1: connect: connection refused'),
     ],
 )  # fmt: skip
 def test_a_step_that_cannot_be_done_ends_the_stream_with_its_sentence(world, dockerfile, sentence):
@@ -323,6 +324,13 @@ def test_force_rm_removes_the_failed_container_too(world):
     world.build("FROM base\nRUN fail 3\n", force_remove=True)
     assert world.containers.alive == {}
     assert masked(world.text).endswith(" ---> Running in ID12\nRemoving intermediate container ID12\n")
+
+
+def test_without_rm_the_container_stays_whole(world):
+    world.build("FROM base\nRUN write /f 1\n", remove=False)
+    assert "Removing" not in world.text
+    (container,) = world.containers.alive
+    assert (world.containers.storage.mount(container) / "f").read_text() == "1"
 
 
 def test_a_quiet_build_says_only_the_image(world):
