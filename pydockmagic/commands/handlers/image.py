@@ -186,8 +186,10 @@ def _load(tar: Iterator[bytes], parsed: Parsed, context: Context, sink: Sink) ->
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while data := file.read(_CHUNK):
-        yield data
+    """Yield an open file's bytes, and close it."""
+    with file:
+        while data := file.read(_CHUNK):
+            yield data
 
 
 def _open_error(name: str, error: OSError) -> str:
