@@ -47,7 +47,7 @@ from .runtime.namespaces import NamespacesDriver
 from .runtime.sandbox import SandboxInfo, open_network
 from .state import State
 from .storage.driver import StorageDriver
-from .storage.probe import open_driver, probe
+from .storage.probe import open_driver
 from .timestamps import rfc3339
 
 __all__ = ["Daemon", "DaemonOptions", "EngineRunningError", "default_run_dir"]
@@ -116,10 +116,11 @@ class Daemon:
         self._opened.callback(self._state.close)
         self._events = EventBus()
         identity = await self._identity()
-        found = await asyncio.to_thread(probe, options.data_root)
-        storage = await asyncio.to_thread(open_driver, options.data_root, found)
-        self._images = ImageService(options.data_root, self._state, self._events, storage.name)
+        # the zygote takes a while to come up: meanwhile the storage driver is tried out
+        opening = asyncio.create_task(asyncio.to_thread(lambda: open_driver(options.data_root)))
         self._runtime, self._networks = await self._open_runtime(identity)
+        storage = await opening
+        self._images = ImageService(options.data_root, self._state, self._events, storage.name)
         core = Core(
             Surroundings(
                 data_root=options.data_root,

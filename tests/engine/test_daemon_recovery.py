@@ -211,3 +211,62 @@ def test_an_idle_engine_ends_and_one_with_a_container_does_not(server):
     assert server.process.wait(20) == 0
     server.process.stdout.close()
     server.process = None
+
+
+def test_a_kill_in_the_middle_of_a_build_leaves_no_image_and_no_container(server):
+    import io
+    import socket
+    import tarfile
+
+    api = server.api
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        text = b"FROM busybox\nRUN echo first > /f\nRUN echo second; sleep 600\n"
+        info = tarfile.TarInfo("Dockerfile")
+        info.size = len(text)
+        archive.addfile(info, io.BytesIO(text))
+    body = buffer.getvalue()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(api.path)
+    connection.settimeout(20)
+    head = f"POST /build?t=half HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: {len(body)}"
+    connection.sendall(f"{head}\r\n\r\n".encode() + body)
+    seen = b""
+    while b"second" not in seen.partition(b"Step 3")[2].partition(b"Running")[2]:
+        data = connection.recv(4096)
+        assert data, seen
+        seen += data
+    [building] = api.get("/containers/json")
+    pid = api.state(building["Id"])["Pid"]
+    server.end(signal.SIGKILL)
+    connection.close()
+    server.start()
+    assert api.get("/containers/json", all="1") == []
+    assert api("GET", "/images/half/json").status == 404
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert list((server.folder / "data/builds").iterdir()) == []
+
+
+def test_a_build_whose_client_leaves_stops_and_removes_its_container(server):
+    import io
+    import socket
+    import tarfile
+
+    api = server.api
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        text = b"FROM busybox\nRUN echo begun; sleep 600\n"
+        info = tarfile.TarInfo("Dockerfile")
+        info.size = len(text)
+        archive.addfile(info, io.BytesIO(text))
+    body = buffer.getvalue()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(api.path)
+    connection.settimeout(20)
+    head = f"POST /build HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: {len(body)}"
+    connection.sendall(f"{head}\r\n\r\n".encode() + body)
+    seen = b""
+    while b"begun" not in seen.partition(b"Running")[2]:
+        seen += connection.recv(4096)
+    connection.close()
+    until(lambda: api.get("/containers/json", all="1") == [])

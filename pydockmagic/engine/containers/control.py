@@ -243,6 +243,8 @@ class Control:
                 if mount.kind == "volume" and mount.anonymous:
                     with contextlib.suppress(EngineError):
                         await core.volumes.remove(mount.name, force=True)
+        if core.images.find(record.image_id) is None:
+            await core.images.collect()
         for pending in container.pending:
             pending.give(None)
         container.notify(removed=True)

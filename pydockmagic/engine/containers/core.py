@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ class Core:
         self._files_root.mkdir(mode=0o700, exist_ok=True)
         self._bundles = surroundings.run_dir / "c"
         self._bundles.mkdir(mode=0o700, exist_ok=True)
+        self._init_layers = surroundings.data_root / "init"
+        self._init_layers.mkdir(mode=0o711, exist_ok=True)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def files(self, container_id: str) -> Files:
@@ -79,8 +81,13 @@ class Core:
         """Name the private directory in which its supervisor lives."""
         return self._bundles / container_id
 
-    def sweep(self, known: Collection[str]) -> None:
+    def sweep(self) -> None:
         """Throw away what an earlier engine left of containers that are not on record. Blocks."""
+        known = {container.id for container in self.store}
+        used = {container.record.init_layer for container in self.store}
+        for stray in self._init_layers.iterdir():
+            if stray.name not in used:
+                shutil.rmtree(stray, ignore_errors=True)
         for directory in (self._files_root, self._bundles):
             for stray in directory.iterdir():
                 if stray.name not in known:
@@ -89,7 +96,7 @@ class Core:
     def init_layer(self, layers: Sequence[Path], chain_ids: Sequence[str]) -> Path:
         """Give the layer with the mount points that goes on top of an image's (topmost first). Blocks."""
         key = chain_ids[-1].rpartition(":")[2] if chain_ids else "scratch"
-        return init_layer(self.surroundings.data_root / "init", layers, key)
+        return init_layer(self._init_layers, layers, key)
 
     def publish(self, container: Container, action: str, **attributes: str) -> None:
         """Tell an event with Docker's attributes: the labels, the image, the name, and what the action adds."""

@@ -111,7 +111,9 @@ class Creator:
 
         def on_disk() -> None:
             core.files(record.id).directory.mkdir(mode=0o710, exist_ok=True)
-            core.storage.create(record.id, [core.init_layer(layers, chain_ids), *layers])
+            init = core.init_layer(layers, chain_ids)
+            record.init_layer = init.name
+            core.storage.create(record.id, [init, *layers])
             if fill:
                 root = core.storage.mount(record.id)
                 try:

@@ -30,6 +30,10 @@ class Images(Protocol):
         """Give the image's config document."""
         ...
 
+    async def collect(self) -> None:
+        """Let go of layers that were only kept for containers which are gone."""
+        ...
+
     def names(self, image_id: str) -> Sequence[str]:
         """Give the references of an image, familiar form."""
         ...

@@ -112,6 +112,8 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     ports: dict[str, list[dict[str, str]] | None] = msgspec.field(default_factory=dict)
     """The published ports in being."""
     sandbox_id: str = ""
+    init_layer: str = ""
+    """The name of the layer with the engine's mount points, between the image and the container's own."""
     restart_count: int = 0
     manually_stopped: bool = False
     copied_up: bool = False

@@ -91,7 +91,7 @@ class ContainerService:
                 await self._end_stranger(identity, what)
         for key in keys - known:
             await asyncio.to_thread(core.storage.remove, key)
-        await asyncio.to_thread(core.sweep, known)
+        await asyncio.to_thread(core.sweep)
         self._remover = core.spawn(self.control.remove_finished(), "removing finished containers")
         for container in list(core.store):
             self._start_by_policy(container)
