@@ -6,6 +6,7 @@ for clients that send everything.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import posixpath
@@ -24,6 +25,7 @@ from .packed import Packed, PackedTree
 __all__ = ["Context", "open_context", "receive"]
 
 _IN_MEMORY = 8 << 20
+_PIECE = 1 << 20
 _LARGEST_DOCKERFILE = 8 << 20
 
 
@@ -42,16 +44,23 @@ class Context:
 
 async def receive(chunks: AsyncIterator[bytes], folder: Path) -> IO[bytes]:
     """Take the upload in: in memory while it is small, then into a file."""
-    spool: IO[bytes] = io.BytesIO()
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > _IN_MEMORY and isinstance(spool, io.BytesIO):
-            start = spool.getvalue()
-            spool = (folder / "context.tar").open("w+b")
-            spool.write(start)
-        spool.write(chunk)
-    spool.flush()
+    memory = io.BytesIO()
+    file: IO[bytes] | None = None
+    try:
+        async for chunk in chunks:
+            memory.write(chunk)
+            if memory.tell() >= (_IN_MEMORY if file is None else _PIECE):
+                file = file or (folder / "context.tar").open("w+b")
+                await asyncio.to_thread(file.write, memory.getvalue())
+                memory = io.BytesIO()
+        if file is not None:
+            await asyncio.to_thread(file.write, memory.getvalue())
+            file.flush()
+    except BaseException:
+        if file is not None:
+            file.close()
+        raise
+    spool = file or memory
     spool.seek(0)
     return spool
 

@@ -112,13 +112,7 @@ class Draft:
             os.mkdir(self._clear(names), 0o700)
         else:
             self.directory_at(names)
-        path = self.place(names)
-        for name, value in source.attributes().items():
-            with contextlib.suppress(OSError):
-                os.setxattr(path, name, value, follow_symlinks=False)
-        status = source.status
-        own = (status.st_uid, status.st_gid) if owner is None else owner
-        self._set(path, own, stat.S_IMODE(status.st_mode) if mode is None else mode, ns)
+        self._dress(self.place(names), source, owner, mode, ns)
         self.changed = True
 
     def copy(self, names: Sequence[str], source: Found, owner: Owner, mode: int | None, ns: int) -> None:
@@ -137,16 +131,21 @@ class Draft:
                 source.write_to(descriptor)
             finally:
                 os.close(descriptor)
-            for name, value in source.attributes().items():
-                with contextlib.suppress(OSError):
-                    os.setxattr(path, name, value, follow_symlinks=False)
         elif stat.S_ISSOCK(status.st_mode):
             return
         else:
             os.mknod(path, status.st_mode, status.st_rdev)
+        self._dress(path, source, owner, mode, ns)
+        self._links[identity] = path
+
+    def _dress(self, path: str, source: Found, owner: Owner, mode: int | None, ns: int) -> None:
+        status = source.status
         own = (status.st_uid, status.st_gid) if owner is None else owner
         self._set(path, own, stat.S_IMODE(status.st_mode) if mode is None else mode, ns)
-        self._links[identity] = path
+        # Last: giving a file away takes its capabilities.
+        for name, value in source.attributes().items():
+            with contextlib.suppress(OSError):
+                os.setxattr(path, name, value, follow_symlinks=False)
 
     def finish(self) -> None:
         """Set the times of directories, which filling them has changed."""

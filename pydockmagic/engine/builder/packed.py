@@ -144,6 +144,8 @@ class PackedTree(Tree[Packed]):
         self._root = _Node(stat.S_IFDIR | 0o755)
         self._spool = Spool(file)
         self._count = 0
+        self._head: str | None = ""
+        self._parent = self._root
         file.seek(0)
         reader = _Located(file)
         for member in reader:
@@ -153,20 +155,25 @@ class PackedTree(Tree[Packed]):
 
     def _add(self, member: TarMember, offset: int) -> None:
         entry = member.entry
-        names = clean_path(entry.path).split("/")
-        if names == [""]:
+        path = clean_path(entry.path)
+        if not path:
             return
+        head, _, name = path.rpartition("/")
         if entry.kind is Kind.HARDLINK:
             node = self._linked(entry)
         elif entry.kind in _TYPES:
             node = self._node(member, offset)
         else:
             return
-        parent = self._directory(names[:-1])
-        before = parent.children.get(names[-1])
+        if head != self._head:
+            self._head, self._parent = head, self._directory(head)
+        siblings = self._parent.children
+        before = siblings.get(name)
         if before is not None and stat.S_ISDIR(before.st_mode) and stat.S_ISDIR(node.st_mode):
             node.children = before.children
-        parent.children[names[-1]] = node
+        siblings[name] = node
+        if entry.kind is not Kind.FILE or before is not None:
+            self._head = None  # the same path may lead elsewhere now
 
     def _node(self, member: TarMember, offset: int) -> _Node:
         entry = member.entry
@@ -191,15 +198,15 @@ class PackedTree(Tree[Packed]):
         target.status.st_nlink += 1
         return target.status
 
-    def _directory(self, names: list[str]) -> _Node:
+    def _directory(self, path: str) -> _Node:
         """Find the directory that a member goes into; what is missing is made."""
         try:
-            found, missing = self.resolve("/".join(names))
+            found, missing = self.resolve(path)
         except OSError:
-            raise UnsafePath(f"{'/'.join(names)!r} is no directory, yet the archive has entries below it") from None
+            raise UnsafePath(f"{path!r} is no directory, yet the archive has entries below it") from None
         node = found.status
         if not stat.S_ISDIR(node.st_mode):
-            raise UnsafePath(f"{'/'.join(names)!r} is no directory, yet the archive has entries below it")
+            raise UnsafePath(f"{path!r} is no directory, yet the archive has entries below it")
         for name in missing:
             node.children[name] = _Node(stat.S_IFDIR | 0o755)
             node = node.children[name]

@@ -29,6 +29,7 @@ from .workbench import Workbench
 
 __all__ = ["Builder"]
 
+_MANY_RESULTS = 5_000
 _log = logging.getLogger(__name__)
 
 
@@ -112,10 +113,18 @@ class Builder:
     async def _build_from(
         self, context: Context, folder: Path, options: BuildOptions, references: list[str], output: Output
     ) -> str:
+        await self._sweep()
         plan = make_plan(_parsed(context.dockerfile), options.target, options.labels, options.build_args)
         recipe = references[0] if references else ""
         bench = Workbench(self._images, self._containers, self._storage, self._cache, options, output, folder, recipe)
         return await Build(bench, plan, context).run(references)
+
+    async def _sweep(self) -> None:
+        """Forget results whose images are gone, once they have become many."""
+        if len(self._cache.results) > _MANY_RESULTS:
+            gone = [key for key, record in self._cache.results.items() if not self._is_here(record.image_id)]
+            if len(gone) > _MANY_RESULTS // 2:
+                await self._cache.forget(gone)
 
     async def prune(self, *, all: bool = False, filters: Mapping[str, Any] | None = None) -> dict[str, Any]:  # noqa: A002 - Docker's own name
         """Forget results (``POST /build/prune``): those whose image is gone or, with ``all``, every one.

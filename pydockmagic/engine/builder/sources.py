@@ -122,16 +122,33 @@ def _read(tree: Tree[Any], name: str, found: Found, excluded: Ignored | None, *,
     inputs: dict[str, str] = {}
     whole = hashlib.sha256()
     base = len(found.names)
-    for entry in tree.walk(found):
+    for entry in _kept(tree.walk(found), name, base, excluded):
         path = "/".join(entry.names[base:])
-        if excluded is not None and excluded.ignores(f"{name}/{path}" if name else path):
-            continue
         digest = _digest(path, entry, own=own)
         whole.update(bytes.fromhex(digest))
         entries.append((path, entry))
         if not entry.is_dir:
             inputs[f"{name}/{path}" if name else path] = digest[:16]
     return Source(name, found, whole.hexdigest(), tuple(entries), inputs=inputs)
+
+
+def _kept(entries: Iterator[Found], name: str, base: int, excluded: Ignored | None) -> Iterator[Found]:
+    """Leave out what is excluded, but for the directories that lead to something asked back with ``!``."""
+    if excluded is None:
+        yield from entries
+        return
+    held: dict[tuple[str, ...], Found] = {}
+    for entry in entries:
+        path = "/".join(entry.names[base:])
+        if excluded.ignores(f"{name}/{path}" if name else path):
+            if entry.is_dir and excluded.has_exceptions:
+                held[entry.names] = entry
+            continue
+        for depth in range(base + 1, len(entry.names)):
+            above = held.pop(entry.names[:depth], None)
+            if above is not None:
+                yield above
+        yield entry
 
 
 def _digest(path: str, found: Found, *, own: bool) -> str:

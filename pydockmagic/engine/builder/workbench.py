@@ -118,15 +118,20 @@ class Workbench:
         pair = (layer.chain_id, layer.diff_id) if layer else None
         step.size = layer.size if layer else 0
         document = image.document(created_by, pair)
-        record = await self.images.create(
-            config=document,
-            chain_ids=(*image.chain_ids, layer.chain_id) if layer else image.chain_ids,
-            parent=image.image_id or None,
-            container=container,
-            author=image.author,
-            step=step.as_record(),
-            origin="build",
-        )
+        try:
+            record = await self.images.create(
+                config=document,
+                chain_ids=(*image.chain_ids, layer.chain_id) if layer else image.chain_ids,
+                parent=image.image_id or None,
+                container=container,
+                author=image.author,
+                step=step.as_record(),
+                origin="build",
+            )
+        except BaseException:
+            if layer:
+                await self.images.release([layer.chain_id])
+            raise
         image.advance(record.id, document, pair)
         await self.cache.put(question, record.id, *(pair or ("", "")))
 

@@ -45,6 +45,7 @@ def added(world, instructions, files=FILES, **options):
         ("COPY ./d/../a /x", {"x": "1"}),
         ('COPY ["a","/sp ace"]', {"sp ace": "1"}),
         ("COPY --exclude=d/s d /x", {"x/": "", "x/f": "3", "x/l": "-> f"}),
+        ("COPY --exclude=d/* --exclude=!d/s/.h d /x", {"x/": "", "x/s/": "", "x/s/.h": "4"}),
         ("COPY --parents d/f d/s /x/", {"x/": "", "x/d/": "", "x/d/f": "3", "x/d/s/": "", "x/d/s/.h": "4"}),
         ("COPY <<one <<two /x/\n1$HOME\none\n2\ntwo", {"x/": "", "x/one": "1\n", "x/two": "2\n"}),
         ("COPY --link a /x", {"x": "1"}),
@@ -100,6 +101,17 @@ def test_files_of_another_stage_keep_their_owners_and_times(world):
     assert (world.stat("dst/f").st_uid, world.stat("dst/s/.h").st_gid) == (5, 6)
     world.build({"Dockerfile": "FROM base\nCOPY --from=base /data/old /copy\n"})
     assert world.stat("copy").st_mtime == 1_600_000_000
+
+
+@pytest.mark.root
+def test_file_capabilities_are_kept(world):
+    layer = world.images.layer_dirs(world.images.get("base").chain_ids)[0]
+    capability = bytes.fromhex("0100000200040000000000000000000000000000")
+    os.setxattr(layer / "bin" / "sh", "security.capability", capability)
+    world.build("FROM base\nCOPY --from=base /bin/sh /one\nCOPY --from=base --chown=3:3 /bin/sh /two\n")
+    one, two = world.images.layer_dirs(world.images.get(world.image_id).chain_ids)[1::-1]
+    assert os.getxattr(one / "one", "security.capability") == capability
+    assert os.getxattr(two / "two", "security.capability") == capability
 
 
 def packed(mode):
@@ -216,3 +228,10 @@ def test_a_compressed_context(world):
 def test_what_is_no_tar_is_refused(world):
     with pytest.raises(InvalidParameter, match="Error processing tar file"):
         world.send(b"no tar at all" * 100)
+
+
+def test_a_large_context_goes_through_a_file(world):
+    big = os.urandom(9 << 20)
+    world.build({"Dockerfile": "FROM scratch\nCOPY big /\n", "big": big})
+    layer = world.images.layer_dirs(world.images.get(world.image_id).chain_ids)[0]
+    assert (layer / "big").read_bytes() == big
