@@ -17,8 +17,8 @@ _KEY = "_pydockmagic"
 def load(shell: InteractiveShell) -> DockMagic:
     """Register the magics with a shell; nothing is connected or started."""
     from .completion import Matcher  # noqa: PLC0415
+    from .formatters import teach  # noqa: PLC0415
     from .magics import DockMagic  # noqa: PLC0415
-    from .results import teach  # noqa: PLC0415
 
     unload(shell)
     replaced: dict[tuple[str, str], Any] = {}
@@ -40,7 +40,7 @@ def unload(shell: InteractiveShell) -> None:
     kept = getattr(shell, _KEY, None)
     if kept is None:
         return
-    from .results import forget  # noqa: PLC0415
+    from .formatters import forget  # noqa: PLC0415
 
     magics, matcher, replaced = kept
     magics.close()

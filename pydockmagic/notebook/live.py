@@ -31,6 +31,7 @@ class LiveViews:
 
     def __init__(self) -> None:
         self._views: OrderedDict[str, LiveView] = OrderedDict()
+        self._guard = threading.RLock()
 
     def layers(self, view: LayersView, client: Client, container: str) -> LayersWidget:
         """Bring a stack of layers to life."""
@@ -39,26 +40,29 @@ class LiveViews:
 
     def states(self, view: StatesView) -> StatesWidget:
         """Bring a life-cycle diagram to life."""
-        known = self._views.get(view.token)
-        if isinstance(known, StatesWidget) and known.comm is not None:
-            known.show(view)
-            known.problem = ""
-            self._views.move_to_end(view.token)
-            return known
-        return self._keep(view.token, StatesWidget(view))
+        with self._guard:
+            known = self._views.get(view.token)
+            if isinstance(known, StatesWidget) and known.comm is not None:
+                known.show(view)
+                known.problem = ""
+                self._views.move_to_end(view.token)
+                return known
+            return self._keep(view.token, StatesWidget(view))
 
     def close(self) -> None:
         """Turn all views into their static forms."""
-        while self._views:
-            self._views.popitem()[1].close()
+        with self._guard:
+            while self._views:
+                self._views.popitem()[1].close()
 
     def _keep(self, token: str, widget: _W) -> _W:
-        if old := self._views.pop(token, None):
-            old.close()
-        self._views[token] = widget
-        while len(self._views) > _KEPT:
-            self._views.popitem(last=False)[1].close()
-        return widget
+        with self._guard:
+            if old := self._views.pop(token, None):
+                old.close()
+            self._views[token] = widget
+            while len(self._views) > _KEPT:
+                self._views.popitem(last=False)[1].close()
+            return widget
 
 
 class StatesFollower:
@@ -86,6 +90,20 @@ class StatesFollower:
             if now is known:
                 now = told(known, event)
             self.widget.show(replace(view, containers=[now if each is known else each for each in view.containers]))
+
+    def catch_up(self) -> None:
+        """Ask anew for all containers."""
+        with self._guard:
+            view = self.widget.view
+            now = [self._again(each) for each in view.containers]
+            if now != list(view.containers):
+                self.widget.show(replace(view, containers=now))
+
+    def _again(self, known: StateHistory) -> StateHistory:
+        try:
+            return read_state(self._client, known.id)
+        except NotFound:
+            return known
 
     def fail(self, reason: str) -> None:
         """Show that nothing more will come."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydockmagic.client import NotFound
 from pydockmagic.notebook.errors import DockerError
+from pydockmagic.notebook.later import Later
 from pydockmagic.notebook.views import Kind, layers_of, states_of
 
 if TYPE_CHECKING:
+    from pydockmagic.client import Client
     from pydockmagic.notebook.magics import DockMagic
+    from pydockmagic.notebook.widgets.base import LiveView
     from pydockmagic.notebook.widgets.layers import LayersView
     from pydockmagic.notebook.widgets.states import StatesView
 
 __all__ = ["Shown", "layers", "states"]
 
 
-@dataclass
 class Shown:
     """What a look at something returns: the data, and on request the live view as a widget of its own.
 
@@ -27,8 +28,14 @@ class Shown:
     ``x.widget``.
     """
 
-    view: LayersView | StatesView
-    widget: Any = None
+    def __init__(self, view: LayersView | StatesView, live: Later[LiveView] | None = None) -> None:
+        self.view = view
+        self._live = live
+
+    @property
+    def widget(self) -> LiveView | None:
+        """The live view; ``None`` where nobody was there to look at it."""
+        return self._live.result() if self._live is not None else None
 
     def __repr__(self) -> str:
         return str(self.view)
@@ -51,8 +58,10 @@ def layers(magics: DockMagic, words: Sequence[str]) -> Shown:
         raise DockerError("%layers requires exactly 1 argument.", hint=_LAYERS)
     client = magics.session.client
     view, container = layers_of(client, names[0], kind, magics.session.engine())
-    widget = magics.views.layers(view, client, container) if magics.shows_live() else None
-    return Shown(view, widget)
+    if not magics.shows_live():
+        return Shown(view)
+    # The widget libraries take a quarter of a second to load: the static form is on the screen meanwhile.
+    return Shown(view, Later(lambda: magics.views.layers(view, client, container), "pydock-live"))
 
 
 def states(magics: DockMagic, words: Sequence[str]) -> Shown:
@@ -60,20 +69,24 @@ def states(magics: DockMagic, words: Sequence[str]) -> Shown:
     if any(word.startswith("-") for word in words):
         raise DockerError("%states takes names of containers only.", hint="%states [CONTAINER...]")
     client = magics.session.client
-    feed = magics.session.follow() if magics.shows_live() else None
     try:
-        # Read after the feed listens: nothing that happens between the two is missed.
         view = states_of(client, words, magics.session.engine())
     except NotFound as error:
         raise DockerError(str(error), hint="%container ls -a lists what there is") from None
-    if feed is None:
+    if not magics.shows_live():
         return Shown(view)
+    return Shown(view, Later(lambda: _follow(magics, client, view), "pydock-live"))
+
+
+def _follow(magics: DockMagic, client: Client, view: StatesView) -> LiveView:
     from pydockmagic.notebook.live import StatesFollower  # noqa: PLC0415 - loads the widget libraries
 
     widget = magics.views.states(view)
     follower = StatesFollower(widget, client)
-    feed.follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
-    return Shown(view, widget)
+    magics.session.follow().follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
+    # Asked once more now that the feed listens: nothing that happened in between is missed.
+    follower.catch_up()
+    return widget
 
 
 _LAYERS = "%layers [--type image|container] NAME"

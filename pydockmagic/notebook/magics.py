@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import threading
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
@@ -61,6 +62,7 @@ class DockMagic(Magics):
         super().__init__(shell, **options)
         self.session = Session(live=self.shows_live)
         self._views: LiveViews | None = None
+        self._guard = threading.Lock()
         if self.engine:
             self.session.use(self.engine)
 
@@ -176,11 +178,12 @@ class DockMagic(Magics):
     @property
     def views(self) -> LiveViews:
         """The live views of this kernel."""
-        if self._views is None:
-            from .live import LiveViews  # noqa: PLC0415 - ipywidgets and anywidget are loaded here, and only here
+        with self._guard:
+            if self._views is None:
+                from .live import LiveViews  # noqa: PLC0415 - ipywidgets and anywidget are loaded here, and only here
 
-            self._views = LiveViews()
-        return self._views
+                self._views = LiveViews()
+            return self._views
 
     def close(self) -> None:
         """End what goes on in the background."""

@@ -1,7 +1,4 @@
-"""How a result looks as a cell's value: docker's own text for text/plain, a table or a tree for text/html.
-
-Results know nothing of IPython; this module teaches IPython about them, by name, so that nothing is imported early.
-"""
+"""How a result looks as a cell's value: docker's own text for text/plain, a table or a tree for text/html."""
 
 from __future__ import annotations
 
@@ -16,31 +13,7 @@ if TYPE_CHECKING:
 
     from .magics import DockMagic
 
-__all__ = ["forget", "represent", "show", "show_lines", "teach"]
-
-_TYPE = ("pydockmagic.commands.results", "Result")
-
-
-def teach(magics: DockMagic) -> None:
-    """Let IPython show results."""
-
-    def printer(result: Result) -> None:
-        show(magics, result)
-
-    formatter = magics.shell.display_formatter.ipython_display_formatter
-    formatter.for_type_by_name(*_TYPE, printer)
-    magics.shell.events.register("pre_run_cell", magics.session.begin_cell)
-
-
-def forget(magics: DockMagic) -> None:
-    """Undo ``teach``."""
-    formatter = magics.shell.display_formatter.ipython_display_formatter
-    formatter.deferred_printers.pop(_TYPE, None)
-    import sys  # noqa: PLC0415
-
-    if module := sys.modules.get(_TYPE[0]):
-        formatter.type_printers.pop(getattr(module, _TYPE[1]), None)
-    magics.shell.events.unregister("pre_run_cell", magics.session.begin_cell)
+__all__ = ["represent", "show", "show_lines"]
 
 
 def show(magics: DockMagic, result: Any) -> None:

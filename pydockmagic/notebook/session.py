@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +25,20 @@ class Session:
 
     live: Callable[[], bool] = lambda: False
     """Whether somebody looks who can be shown a live view."""
-    connection: Connection = field(init=False)
+    _connection: Connection | None = None
     shown: Result | None = None
     """The result that the running cell has shown already, while it ran."""
     feed: EventFeed | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def __post_init__(self) -> None:
-        from pydockmagic.commands import Connection  # noqa: PLC0415 - %load_ext is to be quick
+    @property
+    def connection(self) -> Connection:
+        """The way to the engine in use, connected or not."""
+        if self._connection is None:
+            from pydockmagic.commands import Connection  # noqa: PLC0415 - %load_ext is to be quick
 
-        self.connection = Connection()
+            self._connection = Connection()
+        return self._connection
 
     @property
     def client(self) -> Client:
@@ -87,9 +93,10 @@ class Session:
         """Give the feed of the engine's events, listening already."""
         from .feed import EventFeed  # noqa: PLC0415
 
-        if self.feed is None or not self.feed.alive:
-            self.feed = EventFeed(self.client)
-        return self.feed
+        with self._guard:
+            if self.feed is None or not self.feed.alive:
+                self.feed = EventFeed(self.client)
+            return self.feed
 
     def stop_feed(self) -> None:
         """Stop listening to events."""
@@ -100,7 +107,8 @@ class Session:
     def close(self) -> None:
         """Let go of everything."""
         self.stop_feed()
-        self.connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():`

@@ -15,6 +15,7 @@ SETUP = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
 from support.samples import BASE, DB, LIFECYCLE, RUN, STACK, WEB, files, step
+from pydockmagic.notebook.later import Later
 from pydockmagic.notebook.looking import Shown
 from pydockmagic.notebook.widgets.layers import LayersView
 from pydockmagic.notebook.widgets.layers_live import LayersWidget
@@ -25,12 +26,12 @@ from pydockmagic.notebook.widgets.states_live import StatesWidget
 LAYERS = """
 view = LayersView("web:latest", STACK, {BASE: files(12, 100_000), RUN: files(3)}, "embedded engine")
 layers = LayersWidget(view, lambda layer, limit: files(100_000))
-Shown(view, layers)
+Shown(view, Later(lambda: layers, "live"))
 """
 STATES = """
 view = StatesView(LIFECYCLE, [DB], "embedded engine")
 states = StatesWidget(view)
-Shown(view, states)
+Shown(view, Later(lambda: states, "live"))
 """
 STOP = """
 stopped = [*DB.history, step("stop", "running", "exited", 9, exit_code=0)]

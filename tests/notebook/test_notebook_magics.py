@@ -81,7 +81,8 @@ from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 shell.history_manager.enabled = False
 shell.run_line_magic("load_ext", "pydockmagic")
-heavy = {"httpx", "anywidget", "ipywidgets", "click", "yaml", "pydockmagic.client", "pydockmagic.engine"}
+heavy = {"httpx", "anywidget", "ipywidgets", "click", "yaml", "pydockmagic.client",
+         "pydockmagic.commands", "pydockmagic.engine"}
 print(sorted(heavy & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
