@@ -68,8 +68,9 @@ class NetworkWorld:
 
     engine_id = "feedc0de-0000"
 
-    def __init__(self, folder, *, sandboxed=True):
+    def __init__(self, folder, *, sandboxed=True, run_dir=None):
         self.folder = folder
+        self.run_dir = run_dir
         self.namespace = new_network() if sandboxed else None
         self.events = EventBus()
         self.descriptors = []
@@ -87,7 +88,7 @@ class NetworkWorld:
         async def main():
             state = State(self.folder / "state.db")
             path = f"/proc/self/fd/{self.namespace}" if self.namespace is not None else None
-            service = NetworkService(state, self.events, self.engine_id, namespace=path)
+            service = NetworkService(state, self.events, self.engine_id, namespace=path, run_dir=self.run_dir)
             try:
                 await service.open()
                 return await scenario(service)

@@ -13,9 +13,9 @@ from pydockmagic.engine.errors import Conflict, Forbidden, InvalidParameter, NoS
 from pydockmagic.engine.timestamps import parse_timestamp
 
 from .addresses import AddressPool, free_subnet, parse_subnet
-from .records import PREDEFINED, Attachment, Network
+from .records import PREDEFINED, Attachment, ConnectRequest, Network
 
-__all__ = ["Catalogue", "matches_filters", "new_id"]
+__all__ = ["Catalogue", "check_connect", "matches_filters", "new_id"]
 
 _BRIDGE_OPTIONS = {
     "com.docker.network.bridge.default_bridge": "true",
@@ -166,6 +166,21 @@ class Catalogue:
         if any(subnet.overlaps(other) for other in self.subnets()):
             raise Forbidden("Pool overlaps with other one on this address space")
         return subnet
+
+
+def check_connect(network: Network, request: ConnectRequest) -> None:
+    """Raise Forbidden, in dockerd's words, where a container cannot join this network as one more."""
+    if network.name == "host" or request.mode == "host":
+        raise Forbidden("container cannot be disconnected from host network or connected to host network")
+    if network.name == "none" or request.mode == "none":
+        raise Forbidden(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
+    if request.mode.startswith("container:"):
+        raise Forbidden(
+            "container sharing network namespace with another container or host cannot be connected to any other"
+            " network"
+        )
 
 
 def _gateway(subnet: ipaddress.IPv4Network, text: str) -> str:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["HostEntry", "host_file", "host_resolv_conf", "hosts_text", "nameservers", "resolv_conf_text"]
+from .records import Endpoint, SandboxRequest
+
+__all__ = [
+    "HostEntry",
+    "host_entries",
+    "host_file",
+    "host_resolv_conf",
+    "hosts_text",
+    "loopback",
+    "nameservers",
+    "resolv_conf_text",
+]
 
 HostEntry = tuple[str, str]
 """An address and the names for it, separated by blanks."""
@@ -31,6 +42,26 @@ def hosts_text(entries: Iterable[HostEntry], *, base: str | None = None) -> str:
     if head and not head.endswith("\n"):
         head += "\n"
     return head + "".join(f"{address}\t{names}\n" for address, names in entries)
+
+
+def host_entries(
+    request: SandboxRequest, endpoints: Iterable[Endpoint], *, gateway: str, linked: Mapping[str, str]
+) -> list[HostEntry]:
+    """Give the lines of /etc/hosts after Docker's head: extra hosts, links, then the container's own addresses.
+
+    ``gateway`` stands for ``host-gateway``; ``linked`` gives the addresses of linked containers by their ids.
+    """
+    entries = []
+    for extra in request.extra_hosts:
+        name, _, address = extra.partition(":")
+        entries.append((gateway if address == "host-gateway" else address, name))
+    entries += [
+        (linked[link.container_id].partition("/")[0], link.names)
+        for link in request.links
+        if link.container_id in linked
+    ]
+    name = f"{request.hostname}.{request.domainname} {request.hostname}" if request.domainname else request.hostname
+    return entries + [(endpoint.address.partition("/")[0], name) for endpoint in endpoints]
 
 
 def host_resolv_conf(path: Path = Path("/etc/resolv.conf")) -> str:
@@ -60,7 +91,7 @@ def resolv_conf_text(
     none). Resolvers on the host's loopback are left out, because a container has a loopback of its own.
     ``nameserver`` is the network's own name server, the only one then.
     """
-    servers = [nameserver] if nameserver else list(dns) or [s for s in nameservers(host) if not _loopback(s)]
+    servers = [nameserver] if nameserver else list(dns) or [s for s in nameservers(host) if not loopback(s)]
     lines = []
     searched = list(search) or _last(host, ("search", "domain"))
     if searched and searched != ["."]:
@@ -96,7 +127,8 @@ def _last(text: str, keywords: Sequence[str]) -> list[str]:
     return found
 
 
-def _loopback(server: str) -> bool:
+def loopback(server: str) -> bool:
+    """Tell whether a resolver's address is on the loopback."""
     try:
         return ipaddress.ip_address(server.partition("%")[0]).is_loopback
     except ValueError:

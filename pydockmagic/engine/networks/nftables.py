@@ -21,6 +21,7 @@ __all__ = [
     "Rule",
     "accept",
     "delete_table",
+    "destination_address",
     "destination_is_local",
     "destination_port",
     "drop",
@@ -32,6 +33,7 @@ __all__ = [
     "redirect",
     "replace_table",
     "source_network",
+    "translate_destination",
 ]
 
 Expressions = tuple[bytes, ...]
@@ -49,6 +51,7 @@ _REGISTER = 1
 _VERDICT = 0
 _DROP, _ACCEPT, _JUMP = 0, 1, -3
 _EQUAL, _NOT_EQUAL = 0, 1
+_NAT_DESTINATION = 1
 _META_IIFNAME, _META_OIFNAME, _META_L4PROTO = 6, 7, 16
 _FIB_DADDR, _FIB_TYPE, _RTN_LOCAL = 2, 3, 2
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
@@ -157,6 +160,25 @@ def redirect(port: int) -> Expressions:
     """Send the packet to a port of this namespace."""
     immediate = _number(1, _REGISTER) + nested(2, attribute(1, struct.pack(">H", port)))
     return _expression("immediate", immediate), _expression("redir", _number(1, _REGISTER))
+
+
+def destination_address(address: str) -> Expressions:
+    """Packets to this address."""
+    return _payload(_NETWORK_HEADER, 16, 4), _compare(socket.inet_aton(address))
+
+
+def translate_destination(address: str, port: int) -> Expressions:
+    """Send the packet to another address and port (DNAT)."""
+
+    def immediate(register: int, value: bytes) -> bytes:
+        return _expression("immediate", _number(1, register) + nested(2, attribute(1, value)))
+
+    nat = _number(1, _NAT_DESTINATION) + _number(2, _NFPROTO_IPV4) + _number(3, _REGISTER) + _number(5, _REGISTER + 1)
+    return (
+        immediate(_REGISTER, socket.inet_aton(address)),
+        immediate(_REGISTER + 1, struct.pack(">H", port)),
+        _expression("nat", nat),
+    )
 
 
 def _transact(netlink: NetlinkSocket, messages: Sequence[Message]) -> None:

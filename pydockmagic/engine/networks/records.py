@@ -79,6 +79,10 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     endpoints: tuple[Endpoint, ...] = ()
     published: tuple[Published, ...] = ()
+    named: bool = False
+    """The container has a name server of its own."""
+    dns: tuple[str, ...] = ()
+    """The resolvers that it asks instead of the host's (``--dns``)."""
 
 
 class LinkTarget(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import ipaddress
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from pydockmagic.engine.state import State
 
 from .addresses import free_subnet
 from .allotment import Allotment
-from .catalogue import Catalogue, matches_filters, new_id
-from .files import HostEntry, host_file, host_resolv_conf, hosts_text, resolv_conf_text
+from .catalogue import Catalogue, check_connect, matches_filters, new_id
+from .files import HostEntry, host_entries, host_file, host_resolv_conf, hosts_text, resolv_conf_text
+from .naming import NAMESERVER, Names
 from .netlink import NetlinkError
 from .ports import Bound, ports_json
 from .records import (
@@ -70,6 +72,7 @@ class NetworkService:
         self._events = events
         self._catalogue = Catalogue(state.load(_NETWORK, Network).values())
         self._allotment = Allotment(state, self._catalogue)
+        self._names = Names(run_dir, sandboxed=namespace is not None) if run_dir is not None else None
         self._wiring = Wiring(engine_id.replace("-", "")[:12], namespace, run_dir)
 
     async def open(self) -> None:
@@ -173,6 +176,8 @@ class NetworkService:
     async def release(self, container_id: str) -> None:
         """Take back everything that a container has of the networks. Idempotent."""
         attachment = await self._allotment.forget(container_id)
+        if attachment is not None:
+            await self._tell_names(attachment.endpoints)
         for endpoint in attachment.endpoints if attachment else ():
             with contextlib.suppress(NoSuchNetwork):
                 self._publish("disconnect", self._catalogue.get(endpoint.network_id), container_id)
@@ -183,6 +188,7 @@ class NetworkService:
         for container_id in [held.container_id for held in self._allotment.all()]:
             if container_id not in alive:
                 await self.release(container_id)
+        await self._write_names()
 
     def networks_of(self, container_id: str) -> dict[str, dict[str, Any]]:
         """Give ``NetworkSettings.Networks`` of a running container."""
@@ -196,7 +202,7 @@ class NetworkService:
         Of a container that is not running only the request is checked: it gets its address when it starts.
         """
         network = self._catalogue.get(reference)
-        _check_connect(network, request)
+        check_connect(network, request)
         attachment = self._allotment.get(request.container_id)
         if attachment is not None and any(item.network_id == network.id for item in attachment.endpoints):
             raise Forbidden(f"endpoint with name {request.name} already exists in network {network.name}")
@@ -208,6 +214,7 @@ class NetworkService:
             with _in_words(f"failed to connect {request.name} to network {network.name}"):
                 await self._wiring.plug(request.pid, network, endpoint)
             await self._allotment.keep(replace(attachment, endpoints=(*attachment.endpoints, endpoint)))
+            await self._tell_names([endpoint])
         except BaseException:
             self._allotment.free(endpoint)
             raise
@@ -229,6 +236,7 @@ class NetworkService:
         self._allotment.free(endpoint)
         left = tuple(item for item in attachment.endpoints if item is not endpoint)
         await self._allotment.keep(replace(attachment, endpoints=left))
+        await self._tell_names([endpoint])
         self._publish("disconnect", network, container_id)
 
     # --- attaching, in steps ------------------------------------------------------------------------------------
@@ -295,6 +303,7 @@ class NetworkService:
         endpoints: _Endpoints = []
         bound: Sequence[Bound] = ()
         descriptor: int | None = None
+        named: Sequence[socket.socket] = ()
         try:
             for network, settings in wanted:
                 endpoints.append(self._allotment.endpoint(network, settings, request.container_id, request.name))
@@ -304,14 +313,19 @@ class NetworkService:
                 name=request.name,
                 endpoints=tuple(endpoints),
                 published=tuple(item.published for item in bound),
+                named=self._names is not None and any(endpoint.dns_names for endpoint in endpoints),
+                dns=request.dns,
             )
             with _in_words("failed to set up container networking"):
                 descriptor = await self._wiring.wire([network for network, _ in wanted], endpoints)
+                if attachment.named:
+                    named = await self._wiring.name_sockets(descriptor, NAMESERVER)
             await self._allotment.keep(attachment)
+            await self._tell_names(endpoints)
         except BaseException:
             self._allotment.give_back(request.container_id, endpoints)
-            for item in bound:
-                item.listener.close()
+            for listener in (*(item.listener for item in bound), *named):
+                listener.close()
             if descriptor is not None:
                 os.close(descriptor)
             raise
@@ -320,34 +334,44 @@ class NetworkService:
         return Sandbox(
             net="given",
             net_fd=descriptor,
-            listeners=tuple(item.listener for item in bound),
-            forwards=tuple(_forward(item, endpoints[0]) for item in bound),
+            listeners=(*(item.listener for item in bound), *named),
+            forwards=(*(_forward(item, endpoints[0]) for item in bound), *self._name_forwards(attachment)),
             networks=self.networks_of(request.container_id),
             ports=ports_json(attachment.published, request.exposed),
             hosts=hosts_text(self._entries(request, endpoints)),
-            resolv_conf=self._resolv_conf(request),
+            resolv_conf=self._resolv_conf(request, NAMESERVER if attachment.named else ""),
         )
 
-    def _entries(self, request: SandboxRequest, endpoints: Sequence[Endpoint] = ()) -> Sequence[HostEntry]:
-        """Give the lines of /etc/hosts after Docker's head: extra hosts, links, then the container's own addresses."""
-        entries = []
-        for extra in request.extra_hosts:
-            name, _, address = extra.partition(":")
-            if address == "host-gateway":
-                bridge = self._catalogue.named("bridge")
-                address = bridge.gateway if bridge else ""
-            entries.append((address, name))
-        for link in request.links:
-            attachment = self._allotment.get(link.container_id)
-            if attachment is not None and attachment.endpoints:
-                entries.append((attachment.endpoints[0].address.partition("/")[0], link.names))
-        name = f"{request.hostname}.{request.domainname} {request.hostname}" if request.domainname else request.hostname
-        entries += [(endpoint.address.partition("/")[0], name) for endpoint in endpoints]
-        return entries
+    def _name_forwards(self, attachment: Attachment) -> Sequence[PortForward]:
+        if self._names is None or not attachment.named:
+            return ()
+        return (PortForward(proto="dns", path=str(self._names.path(attachment.container_id))),) * 2
 
-    def _resolv_conf(self, request: SandboxRequest) -> str:
+    async def _tell_names(self, endpoints: Iterable[Endpoint]) -> None:
+        """Let the name servers of the containers know that these came or went."""
+        if any(endpoint.dns_names for endpoint in endpoints):
+            await self._write_names()
+
+    async def _write_names(self) -> None:
+        if self._names is not None:
+            names = self._names
+            attachments = [*self._allotment.all()]
+            networks = {network.id: network for network in self._catalogue.all()}
+            await self._wiring.run(lambda: names.write(attachments, networks))
+
+    def _entries(self, request: SandboxRequest, endpoints: Sequence[Endpoint] = ()) -> Sequence[HostEntry]:
+        bridge = self._catalogue.named("bridge")
+        others = [self._allotment.get(link.container_id) for link in request.links]
+        linked = {other.container_id: other.endpoints[0].address for other in others if other and other.endpoints}
+        return host_entries(request, endpoints, gateway=bridge.gateway if bridge else "", linked=linked)
+
+    def _resolv_conf(self, request: SandboxRequest, nameserver: str = "") -> str:
         return resolv_conf_text(
-            host_resolv_conf(), dns=request.dns, search=request.dns_search, options=request.dns_options
+            host_resolv_conf(),
+            dns=request.dns,
+            search=request.dns_search,
+            options=request.dns_options,
+            nameserver=nameserver,
         )
 
     # --- the default bridge ---------------------------------------------------------------------------------------
@@ -390,20 +414,6 @@ class NetworkService:
         if container_id:
             attributes["container"] = container_id
         self._events.publish("network", action, network.id, attributes)
-
-
-def _check_connect(network: Network, request: ConnectRequest) -> None:
-    if network.name == "host" or request.mode == "host":
-        raise Forbidden("container cannot be disconnected from host network or connected to host network")
-    if network.name == "none" or request.mode == "none":
-        raise Forbidden(
-            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
-        )
-    if request.mode.startswith("container:"):
-        raise Forbidden(
-            "container sharing network namespace with another container or host cannot be connected to any other"
-            " network"
-        )
 
 
 @contextlib.contextmanager

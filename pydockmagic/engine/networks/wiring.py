@@ -64,10 +64,10 @@ class Wiring:
         Sets ``refusal`` where bridges cannot be made.
         """
         try:
-            self._plumbing = await self._run(lambda: Plumbing(f"pydock-{self._mark}", self._namespace))
+            self._plumbing = await self.run(lambda: Plumbing(f"pydock-{self._mark}", self._namespace))
             if self._outbound is not None:
                 await self._open_relay(self._plumbing, self._outbound)
-            await self._run(lambda: self._adopt(list(networks)))
+            await self.run(lambda: self._adopt(list(networks)))
             self._make_peace()
         except OSError as error:
             self.refuse(error)
@@ -86,22 +86,22 @@ class Wiring:
         if self._outbound is not None:
             self._outbound.close()
         if self._plumbing is not None:
-            await self._run(lambda: self._put_away(keep=keep))
+            await self.run(lambda: self._put_away(keep=keep))
         self._thread.shutdown()
 
     async def used_networks(self) -> list[ipaddress.IPv4Network]:
         """List what is routed already, here and outside."""
-        return await self._run(self._need().used_networks)
+        return await self.run(self._need().used_networks)
 
     async def link_names(self) -> set[str]:
         """List the names that links have already."""
-        return await self._run(self._need().link_names)
+        return await self.run(self._need().link_names)
 
     async def bridge(self, network: Network) -> int:
         """Give the index of a network's bridge, making it where it is not there. Raises OSError."""
         if network.id in self._bridges:
             return self._bridges[network.id][0]
-        index = await self._run(lambda: self._make_bridge(network))
+        index = await self.run(lambda: self._make_bridge(network))
         self._make_peace()
         return index
 
@@ -111,31 +111,35 @@ class Wiring:
 
     async def drop(self, network: Network) -> None:
         """Remove a network's bridge."""
-        await self._run(lambda: self._drop_bridge(network))
+        await self.run(lambda: self._drop_bridge(network))
         self._make_peace()
 
     async def wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> int:
         """Give a namespace with one interface per endpoint: eth0 on the first network, and so on. Raises OSError."""
         for network in networks:
             await self.bridge(network)
-        descriptor = await self._run(lambda: self._wire(networks, endpoints))
+        descriptor = await self.run(lambda: self._wire(networks, endpoints))
         if self._peace is not None:
             await self._peace
         self.fill(networks[0])
         return descriptor
 
+    async def name_sockets(self, descriptor: int, address: str) -> list[socket.socket]:
+        """Open the sockets of a container's name server in its namespace. Raises OSError."""
+        return await self.run(lambda: self._need().name_sockets(descriptor, address))
+
     async def loopback(self) -> int:
         """Give a namespace with only its loopback. Raises OSError."""
-        return await self._run(self._need().namespace)
+        return await self.run(self._need().namespace)
 
     async def plug(self, pid: int, network: Network, endpoint: Endpoint) -> None:
         """Give a running container one more interface. Raises OSError."""
         index = await self.bridge(network)
-        await self._run(lambda: self._plug(pid, index, endpoint))
+        await self.run(lambda: self._plug(pid, index, endpoint))
 
     async def unplug(self, pid: int, endpoint: Endpoint) -> None:
         """Take an interface away from a running container; one that has ended is no error."""
-        await self._run(lambda: self._unplug(pid, endpoint))
+        await self.run(lambda: self._unplug(pid, endpoint))
 
     def fill(self, network: Network) -> None:
         """Make namespaces ready for the next containers, while this one starts."""
@@ -146,7 +150,7 @@ class Wiring:
     async def _open_relay(self, plumbing: Plumbing, outbound: Outbound) -> None:
         found = await asyncio.to_thread(outbound.find, plumbing.namespace_number)
         if found is None:
-            sockets = await self._run(relay_sockets)
+            sockets = await self.run(relay_sockets)
             found = Redirects(*(listener.getsockname()[1] for listener in sockets))
             # The rules can be written at once: what is sent to the sockets waits there until the relay has started.
             self._starting = asyncio.create_task(self._start_relay(outbound, sockets))
@@ -270,7 +274,8 @@ class Wiring:
             raise EngineError(f"bridge networking is not available here ({self.refusal or 'not open'})")
         return self._plumbing
 
-    async def _run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run something on the thread of the plumbing, after all that was asked of it before."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 

@@ -17,8 +17,8 @@ from .cgroups_base import Cgroup, block_device, cpu_quota, flat_keyed, make_dire
 __all__ = ["DEFAULT_DEVICES", "CgroupV1", "support"]
 
 DEFAULT_DEVICES = (
-    "c *:* m",
     "b *:* m",
+    "c *:* m",
     "c 1:3 rwm",  # null
     "c 1:5 rwm",  # zero
     "c 1:7 rwm",  # full

@@ -34,6 +34,10 @@ class Forward(Protocol):
 
 def forward(loop: Loop, listener: socket.socket, port: Mapping[str, Any]) -> Forward:
     """Serve a ``PortForward`` on its listening socket."""
+    if port["proto"] == "dns":
+        from .names import NameServer  # noqa: PLC0415 - only containers on networks of their own need it
+
+        return NameServer(loop, listener, str(port["path"]))
     target = (str(port["target_ip"]), int(port["target_port"]))
     if port["proto"] == "udp":
         return UdpForward(loop, listener, target)

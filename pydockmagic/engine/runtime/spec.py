@@ -143,11 +143,15 @@ class LogTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PortForward(msgspec.Struct, frozen=True, kw_only=True):
-    """A published port: the listening socket is passed beside the spec, in the order of these records."""
+    """A published port: the listening socket is passed beside the spec, in the order of these records.
+
+    ``proto``: ``tcp``, ``udp``, or ``dns`` for the container's own name server, which answers from the file ``path``.
+    """
 
     proto: str
-    target_ip: str
-    target_port: int
+    target_ip: str = ""
+    target_port: int = 0
+    path: str = ""
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):

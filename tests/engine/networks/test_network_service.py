@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from support.networks import NetworkWorld, inside, link_names, new_network, serve_once
 
 from pydockmagic.engine.errors import Conflict, EngineError, Forbidden, InvalidParameter, NoSuchNetwork, NotFound
+from pydockmagic.engine.networks.files import host_file, nameservers
 from pydockmagic.engine.networks.netlink import NetlinkSocket, find_link, links, routes
 from pydockmagic.engine.networks.records import ConnectRequest, LinkTarget
 from pydockmagic.engine.networks.wiring import Wiring
@@ -338,6 +340,58 @@ def test_a_network_of_ones_own_is_apart_from_the_others(world):
         assert not {name for name in link_names(world.namespace) if name.startswith("br-")}
 
     world.run(scenario)
+
+
+def test_containers_on_a_network_of_their_own_have_a_name_server(rooted, tmp_path):
+    rooted.run_dir = tmp_path
+
+    def known(sandbox):
+        (path,) = {forward.path for forward in sandbox.forwards if forward.proto == "dns"}
+        return json.loads(Path(path).read_text())
+
+    async def scenario(service):
+        created = await service.create({"Name": "mine"})
+        plain = await rooted.start(service, ONE)
+        assert not plain.forwards
+        assert "127.0.0.11" not in plain.resolv_conf
+        web = await rooted.start(service, TWO, name="web", mode="mine", endpoints={"mine": {"Aliases": ["DB"]}})
+        client = await rooted.start(service, THREE, name="client", mode="mine", dns=("9.9.9.9",))
+        # Recorded from dockerd 20.10.24: docker run --net my_net busybox cat /etc/resolv.conf
+        assert web.resolv_conf == "nameserver 127.0.0.11\noptions ndots:0\n"
+        address = address_of(web, "mine")
+        for names in (known(web), known(client)):
+            for name in ("web", "db", TWO[:12], "web.mine", "db.mine"):
+                assert names["names"][name] == [address]
+            assert names["names"]["client"] == [address_of(client, "mine")]
+            assert names["reverse"][address] == "web.mine"
+            assert set(names["reverse"]) == {address, address_of(client, "mine")}
+        assert known(client)["upstream"] == ["9.9.9.9"]
+        assert known(web)["upstream"] == nameservers(host_file("/etc/resolv.conf"))
+        # What is sent to port 53 comes to the sockets that the supervisor is given.
+        udp, tcp = (socket.socket(fileno=os.dup(number)) for number in rooted.descriptors[-2:])
+        with udp, tcp:
+            udp.settimeout(5)
+            question = inside(client.net_fd, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with question:
+                question.settimeout(5)
+                question.connect(("127.0.0.11", 53))
+                question.send(b"who?")
+                data, peer = udp.recvfrom(100)
+                udp.sendto(data.upper(), peer)
+                assert question.recv(100) == b"WHO?"
+            with inside(client.net_fd, lambda: socket.create_connection(("127.0.0.11", 53), 5)):
+                tcp.accept()[0].close()
+        await service.release(TWO)
+        assert "web" not in known(client)["names"]
+        for name in (ONE, THREE):
+            await service.release(name)
+        assert list((tmp_path / "names").iterdir()) == []
+        for descriptor in rooted.descriptors:
+            os.close(descriptor)
+        rooted.descriptors.clear()
+        await service.remove(created["Id"])
+
+    rooted.run(scenario)
 
 
 def test_connect_and_disconnect_plug_a_running_container(world):
