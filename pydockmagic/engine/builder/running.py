@@ -22,6 +22,8 @@ from .ports import Containers, Images
 __all__ = ["RunFailed", "container_body", "run_container", "script_of", "take_layer"]
 
 _HEADER = 8
+_BREATH = 0.01
+_LONGEST = 1 << 16
 _STDERR = 2
 _SCRIPTS = "/dev/pipes"
 
@@ -103,7 +105,7 @@ async def run_container(containers: Containers, container_id: str, output: Outpu
 
 async def _pass_on(stream: socket.socket, output: Output) -> None:
     decoders = {kind: codecs.getincrementaldecoder("utf-8")("replace") for kind in (1, _STDERR)}
-    async for kind, data in _frames(stream):
+    async for kind, data in _pieces(stream):
         text = decoders[kind].decode(data)
         if text:
             await (output.alarm(text) if kind == _STDERR else output.text(text))
@@ -112,20 +114,67 @@ async def _pass_on(stream: socket.socket, output: Output) -> None:
             await (output.alarm(text) if kind == _STDERR else output.text(text))
 
 
-async def _frames(stream: socket.socket) -> AsyncIterator[tuple[int, bytes]]:
-    """Read Docker's multiplexed format (Engine API, "Attach to a container")."""
+async def _pieces(stream: socket.socket) -> AsyncIterator[tuple[int, bytes]]:
+    """Give the output in pieces: what a program writes in several calls, but in one breath, stays together.
+
+    Whoever writes to standard error does so without a buffer, often a line in two or three parts.
+    """
     stream.setblocking(False)
     loop = asyncio.get_running_loop()
-    pending = bytearray()
-    while data := await loop.sock_recv(stream, 1 << 16):
+    frames = _Frames()
+    reading = asyncio.ensure_future(loop.sock_recv(stream, 1 << 16))
+    try:
+        while data := await reading:
+            frames.feed(data)
+            reading = asyncio.ensure_future(loop.sock_recv(stream, 1 << 16))
+            while frames.in_mid_line and (await asyncio.wait({reading}, timeout=_BREATH))[0]:
+                data = reading.result()
+                frames.feed(data)
+                if not data:
+                    break
+                reading = asyncio.ensure_future(loop.sock_recv(stream, 1 << 16))
+            for kind, piece in frames.take():
+                yield kind, piece
+    finally:
+        reading.cancel()
+
+
+class _Frames:
+    """Takes Docker's multiplexed format apart (Engine API, "Attach to a container") and joins what belongs together."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._done: list[tuple[int, bytearray]] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in; frames may begin and end anywhere."""
+        pending = self._pending
         pending += data
-        while len(pending) >= _HEADER:
-            size = int.from_bytes(pending[4:_HEADER], "big")
-            if len(pending) < _HEADER + size:
+        at = 0
+        while len(pending) - at >= _HEADER:
+            end = at + _HEADER + int.from_bytes(pending[at + 4 : at + _HEADER], "big")
+            if len(pending) < end:
                 break
-            kind = _STDERR if pending[0] == _STDERR else 1
-            yield kind, bytes(pending[_HEADER : _HEADER + size])
-            del pending[: _HEADER + size]
+            kind = _STDERR if pending[at] == _STDERR else 1
+            if not self._done or self._done[-1][0] != kind:
+                self._done.append((kind, bytearray()))
+            self._done[-1][1].extend(pending[at + _HEADER : end])
+            at = end
+        del pending[:at]
+
+    @property
+    def in_mid_line(self) -> bool:
+        """Whether the rest of a line is to be expected, and there is room for it."""
+        if not self._done:
+            return bool(self._pending)
+        last = self._done[-1][1]
+        return len(last) < _LONGEST and (bool(self._pending) or not last.endswith(b"\n"))
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """Give what is complete."""
+        taken = [(kind, bytes(piece)) for kind, piece in self._done]
+        self._done = []
+        return taken
 
 
 async def take_layer(containers: Containers, images: Images, container_id: str, clamp_ns: int) -> LayerRecord | None:

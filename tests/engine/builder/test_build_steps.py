@@ -13,6 +13,7 @@ import pytest
 from support.building import context_tar
 
 from pydockmagic.engine.builder import BuildOptions
+from pydockmagic.engine.builder.running import _Frames
 from pydockmagic.engine.errors import EngineError, InvalidParameter
 
 NUMBER = re.compile(r"\b[0-9a-f]{12}\b")
@@ -351,6 +352,19 @@ def test_empty_continuation_lines_are_warned_of(world):
         "\x1b[91m[WARNING]: Empty continuation line found in:\n    RUN print a  b\n"
         "[WARNING]: Empty continuation lines will become errors in a future release.\n\x1b[0mStep 1/2"
     )
+
+
+def test_output_written_in_parts_stays_together():
+    frames = _Frames()
+    whole = b"".join(
+        bytes([kind, 0, 0, 0]) + len(text).to_bytes(4, "big") + text
+        for kind, text in ((2, b"sh: "), (2, b"x: not found\n"), (1, b"out\n"), (2, b"\xc3"), (2, b"\xa9"))
+    )
+    for byte in whole:
+        frames.feed(bytes([byte]))
+    assert frames.in_mid_line
+    assert frames.take() == [(2, b"sh: x: not found\n"), (1, b"out\n"), (2, b"\xc3\xa9")]
+    assert not frames.in_mid_line
 
 
 def test_options_of_the_run_containers(world):
