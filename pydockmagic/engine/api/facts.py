@@ -27,9 +27,8 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str = "pydock"
     cgroup_version: str = "2"
     cgroup_driver: str = "none"
-    controllers: frozenset[str] = frozenset()
-    """Names of the usable cgroup controllers: memory, cpu, cpuset, pids, blkio."""
-    swap_limit: bool = False
+    support: frozenset[str] = frozenset()
+    """Which limits can be kept here: memory, swap, cpu_cfs, cpu_shares, cpuset, pids, ..."""
     rootless: bool = False
     seccomp: bool = True
     warnings: tuple[str, ...] = ()
@@ -110,7 +109,7 @@ def info_document(
 ) -> dict[str, Any]:
     """Make the answer of ``GET /info``, in Docker's keys and order."""
     os_name, os_version = operating_system()
-    has = facts.controllers.__contains__
+    has = facts.support.__contains__
     return {
         "ID": facts.id,
         "Containers": sum(counts.values()),
@@ -127,16 +126,16 @@ def info_document(
             "Log": ["json-file", "local", "none"],
         },
         "MemoryLimit": has("memory"),
-        "SwapLimit": facts.swap_limit,
-        "CpuCfsPeriod": has("cpu"),
-        "CpuCfsQuota": has("cpu"),
-        "CPUShares": has("cpu"),
+        "SwapLimit": has("swap"),
+        "CpuCfsPeriod": has("cpu_cfs"),
+        "CpuCfsQuota": has("cpu_cfs"),
+        "CPUShares": has("cpu_shares"),
         "CPUSet": has("cpuset"),
         "PidsLimit": has("pids"),
         "IPv4Forwarding": _sysctl_on("net/ipv4/ip_forward"),
         "Debug": False,
         "NFd": sum(1 for _ in Path("/proc/self/fd").iterdir()),
-        "OomKillDisable": facts.cgroup_version == "1" and has("memory"),
+        "OomKillDisable": has("oom_kill_disable"),
         "NGoroutines": 0,
         "SystemTime": now,
         "LoggingDriver": "json-file",
@@ -185,8 +184,23 @@ def info_document(
         "InitCommit": {"ID": ""},
         "SecurityOptions": facts.security_options,
         "CDISpecDirs": [],
-        "Warnings": list(facts.warnings) or None,
+        "Warnings": [*facts.warnings, *_missing(facts)] or None,
     }
+
+
+_LIMITS = {
+    "memory": "memory limit",
+    "swap": "swap limit",
+    "cpu_cfs": "cpu cfs quota",
+    "cpu_shares": "cpu shares",
+    "cpuset": "cpuset",
+    "pids": "pids limit",
+}
+
+
+def _missing(facts: EngineFacts) -> list[str]:
+    """Say which limits cannot be kept, as dockerd does."""
+    return [f"WARNING: No {words} support" for name, words in _LIMITS.items() if name not in facts.support]
 
 
 def _sysctl_on(name: str) -> bool:

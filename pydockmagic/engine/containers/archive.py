@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 import posixpath
 import stat
@@ -55,6 +56,13 @@ class PathStat(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return base64.b64encode(msgspec.json.encode(self)).decode()
 
 
+class _View(msgspec.Struct, frozen=True):
+    """A container's whole tree: ``live`` as its processes see it, mounts and all, else its root alone."""
+
+    root: Path
+    live: bool
+
+
 class _Place(msgspec.Struct, frozen=True):
     """Where a container's path lies: a directory of the host, and the rest below it, free of links."""
 
@@ -70,18 +78,28 @@ class Archive:
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    def _enter(self, container: Container) -> _View:
+        """Give a view of a container's files: its own while it runs, else its root mounted here. Blocks."""
+        if pid := container.record.state.pid:
+            return _View(Path(f"/proc/{pid}/root"), live=True)
+        return _View(self._core.storage.mount(container.id), live=False)
+
+    def _leave(self, container: Container, view: _View) -> None:
+        if not view.live:
+            self._core.storage.unmount(container.id)
+
     # --- docker cp ------------------------------------------------------------------------------------------------
 
     async def stat(self, container: Container, asked: str, path: str) -> PathStat:
         """Describe one path."""
 
         def work() -> PathStat:
-            root = self._core.storage.mount(container.id)
+            view = self._enter(container)
             try:
-                place = self._place(container, root, path, follow=False)
+                place = self._place(container, view, path, follow=False)
                 return self._stat(place, asked, path)
             finally:
-                self._core.storage.unmount(container.id)
+                self._leave(container, view)
 
         return await asyncio.to_thread(work)
 
@@ -90,12 +108,12 @@ class Archive:
         if not path:
             raise InvalidParameter("bad parameter: path cannot be empty")
         core = self._core
-        root = await asyncio.to_thread(core.storage.mount, container.id)
+        view = await asyncio.to_thread(self._enter, container)
         try:
-            place = self._place(container, root, path, follow=False)
+            place = self._place(container, view, path, follow=False)
             described = await asyncio.to_thread(self._stat, place, asked, path)
         except BaseException:
-            await asyncio.to_thread(core.storage.unmount, container.id)
+            await asyncio.to_thread(self._leave, container, view)
             raise
         core.publish(container, "archive-path")
         base = posixpath.basename(path.rstrip("/")) if path.strip("/") else "/"
@@ -107,9 +125,9 @@ class Archive:
             finally:
                 os.close(descriptor)
 
-        return described, self._from_thread(container, chunks())
+        return described, self._from_thread(container, view, chunks())
 
-    async def _from_thread(self, container: Container, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async def _from_thread(self, container: Container, view: _View, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         """Give what a blocking iterator yields, and let go of the root afterwards."""
         try:
             while piece := await asyncio.to_thread(_gather, chunks):
@@ -118,16 +136,16 @@ class Archive:
             close = getattr(chunks, "close", None)
             if close is not None:
                 await asyncio.to_thread(close)
-            await asyncio.to_thread(self._core.storage.unmount, container.id)
+            await asyncio.to_thread(self._leave, container, view)
 
     async def write(
         self, container: Container, asked: str, path: str, body: AsyncIterator[bytes], *, keep_types: bool = False
     ) -> None:
         """Unpack a tar into a directory of the container."""
         core = self._core
-        root = await asyncio.to_thread(core.storage.mount, container.id)
+        view = await asyncio.to_thread(self._enter, container)
         try:
-            place = self._place(container, root, path, follow=True)
+            place = self._place(container, view, path, follow=True)
             described = await asyncio.to_thread(self._stat, place, asked, path)
             if not described.mode & _GO_TYPES[stat.S_IFDIR]:
                 raise InvalidParameter("extraction point is not a directory")
@@ -140,16 +158,19 @@ class Archive:
             except OciError as error:
                 raise InvalidParameter(str(error)) from None
             except OSError as error:
+                if error.errno == errno.EROFS:
+                    raise Forbidden("container rootfs is marked read-only") from None
                 raise EngineError(f"{error.strerror or error}: {error.filename or path}") from None
         finally:
-            await asyncio.to_thread(core.storage.unmount, container.id)
+            await asyncio.to_thread(self._leave, container, view)
         core.publish(container, "extract-to-dir")
 
     def _unpack(self, place: _Place, source: _Pulled, keep_types: bool) -> None:
         extract(open_stream(source), place.root, at=place.inner, whiteouts="keep", keep_types=keep_types)
 
-    def _place(self, container: Container, root: Path, path: str, *, follow: bool) -> _Place:
+    def _place(self, container: Container, view: _View, path: str, *, follow: bool) -> _Place:
         record = container.record
+        root = view.root
         descriptor = open_root(root)
         try:
             dotted = path.endswith(("/", "/."))
@@ -160,7 +181,12 @@ class Archive:
         for mount in record.mounts:
             target = mount.destination.strip("/")
             below = inner == target or inner.startswith(f"{target}/")
-            if mount.kind != "tmpfs" and below and (best is None or len(target) > len(best.destination.strip("/"))):
+            if (
+                not view.live
+                and mount.kind != "tmpfs"
+                and below
+                and (best is None or len(target) > len(best.destination.strip("/")))
+            ):
                 best = mount
         if best is None:
             return _Place(str(root), inner, not record.host_config.readonly_rootfs, volume=False)
@@ -204,9 +230,9 @@ class Archive:
 
     async def export(self, container: Container) -> AsyncIterator[bytes]:
         """Give the whole root as a tar; mounts are left out, as with Docker."""
-        root = await asyncio.to_thread(self._core.storage.mount, container.id)
+        view = _View(await asyncio.to_thread(self._core.storage.mount, container.id), live=False)
         self._core.publish(container, "export")
-        return self._from_thread(container, export_tree(root))
+        return self._from_thread(container, view, export_tree(view.root))
 
     # --- docker diff ----------------------------------------------------------------------------------------------
 

@@ -216,17 +216,28 @@ class Control:
             raise Conflict(f"removal of container {asked} is already in progress")
         container.removing = True
         try:
-            if container.record.state.restarting and not container.record.state.pid:
-                await self._lives.give_up_restart(container, "rm")
-            if container.record.state.running:
-                with contextlib.suppress(ProcessLookupError):
-                    await self._send(container, signal.SIGKILL)
-                await self._ended(container, None)
-            async with container.lock:
-                if not container.gone:
-                    await self._forget(container, volumes=volumes)
+            while not await self._removed(container, force=force, volumes=volumes):
+                pass  # somebody had begun to start it before we took it
         finally:
             container.removing = False
+
+    async def _removed(self, container: Container, *, force: bool, volumes: bool) -> bool:
+        """End a container and forget it; tell whether that came about."""
+        state = container.record.state
+        if state.restarting and not state.pid:
+            await self._lives.give_up_restart(container, "rm")
+        if state.running:
+            if not force:
+                container.check(Action.REMOVE)
+            with contextlib.suppress(ProcessLookupError):
+                await self._send(container, signal.SIGKILL)
+            await self._ended(container, None)
+        async with container.lock:
+            if state.running:
+                return False
+            if not container.gone:
+                await self._forget(container, volumes=volumes)
+        return True
 
     async def _forget(self, container: Container, *, volumes: bool) -> None:
         core, record = self._core, container.record

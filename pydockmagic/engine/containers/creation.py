@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,8 +76,9 @@ class Creator:
             raise InvalidParameter("No command specified")
         self._check_joins(host.network_mode, host.pid_mode, host.ipc_mode)
         identity = new_id()
-        if not config.hostname and not _shares_name(host.network_mode, host.uts_mode):
-            config.hostname = identity[:12]
+        if not config.hostname and not host.network_mode.startswith("container:"):
+            shares_host = host.network_mode == "host" or host.uts_mode == "host"
+            config.hostname = socket.gethostname() if shares_host else identity[:12]
         record = ContainerRecord(
             id=identity,
             name=name or random_name(core.store.name_taken),
@@ -144,10 +146,6 @@ def _inside(root: Path, path: str) -> Path:
         return root / resolve_in_root(descriptor, path)
     finally:
         os.close(descriptor)
-
-
-def _shares_name(network_mode: str, uts_mode: str) -> bool:
-    return network_mode == "host" or network_mode.startswith("container:") or uts_mode == "host"
 
 
 def _endpoints(request: CreateRequest, network_mode: str) -> dict[str, EndpointSettings]:

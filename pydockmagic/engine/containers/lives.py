@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 60.0
+_LOST = 137
 _LONG_RUN_NS = 10_000_000_000
 """A container that ran this long starts its restarts over (moby's restartmanager)."""
 
@@ -207,7 +209,12 @@ class Lives:
         self._health.begin(container)
 
     async def _watch(self, container: Container) -> None:
-        record = await self._core.runtime.wait(container.id)
+        try:
+            record = await self._core.runtime.wait(container.id)
+        except ProcessLookupError:  # its run directory was taken away from under it
+            lost = "the container's supervisor cannot be found any more"
+            started = container.record.state.started_ns
+            record = ExitRecord(code=_LOST, started_ns=started, finished_ns=time.time_ns(), error=lost)
         await self.finish(container, record)
 
     async def finish(self, container: Container, ended: ExitRecord) -> None:

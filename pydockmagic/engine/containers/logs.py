@@ -11,9 +11,9 @@ import contextlib
 import ctypes
 import os
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -86,7 +86,8 @@ class Logs:
         follower = _Follower(path) if query.follow else None
         try:
             reader = _Reader(path)
-            for lines in _batches(await asyncio.to_thread(reader.past, query), _CHUNK):
+            past = reader.past(query)
+            while lines := await asyncio.to_thread(_batch, past):
                 yield b"".join(_render(line, query, tty=tty) for line in lines)
             if follower is not None:
                 async for line in self._follow(container, reader, follower):
@@ -120,24 +121,44 @@ class _Reader:
         self._file: BinaryIO | None = None
         self._rest = b""
 
-    def past(self, query: LogQuery) -> list[_Line]:
-        """Read all that is there and passes the query; leaves the newest file open for ``more``."""
-        kept: deque[_Line] = deque(maxlen=query.tail)
-        for file in log_files(self._path):
-            for line in self._lines_of(file):
-                if _wanted(line, query):
-                    kept.append(line)
-        return list(kept)
-
-    def _lines_of(self, path: Path) -> Iterator[_Line]:
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
+    def past(self, query: LogQuery) -> Iterator[_Line]:
+        """Give all that is there and passes the query; leaves the newest file open for ``more``. Blocks."""
+        if query.tail is not None:
+            yield from self._tail(query, query.tail)
             return
+        for file in log_files(self._path):
+            self._open(file)
+            yield from (line for line in self.more(rotate=False) if _wanted(line, query))
+
+    def _tail(self, query: LogQuery, count: int) -> Iterator[_Line]:
+        """Give the last lines, reading from the end: a long log costs no more than a short one."""
+        found: list[_Line] = []
+        newest_end = 0
+        files = log_files(self._path)
+        for file in reversed(files):
+            self._open(file)
+            if self._file is None:
+                continue
+            end = _whole_end(self._file)
+            newest_end = newest_end if found or file is not files[-1] else end
+            lines = (line for raw in _backwards(self._file, end) if (line := _parse(raw)) is not None)
+            found += islice((line for line in lines if _wanted(line, query)), count - len(found))
+            if len(found) >= count:
+                break
+        if files:
+            self._open(files[-1])
+            if self._file is not None:
+                self._file.seek(newest_end)
+        yield from reversed(found)
+
+    def _open(self, path: Path) -> None:
         if self._file is not None:
             self._file.close()
-        self._file, self._rest = file, b""
-        yield from self.more(rotate=False)
+        self._rest = b""
+        try:
+            self._file = path.open("rb")
+        except FileNotFoundError:
+            self._file = None
 
     def more(self, *, rotate: bool = True) -> Iterator[_Line]:
         """Give the lines written since the last call."""
@@ -244,14 +265,38 @@ def _padded_time(text: str) -> bytes:
     return f"{match[1]}.{(match[2] or '').ljust(9, '0')}{match[3]}".encode()
 
 
-def _batches(lines: list[_Line], size: int) -> Iterator[list[_Line]]:
+def _batch(lines: Iterator[_Line]) -> list[_Line]:
     batch: list[_Line] = []
     total = 0
     for line in lines:
         batch.append(line)
         total += len(line.log)
-        if total >= size:
-            yield batch
-            batch, total = [], 0
-    if batch:
-        yield batch
+        if total >= _CHUNK:
+            break
+    return batch
+
+
+def _whole_end(file: BinaryIO) -> int:
+    """Give where the last whole line of a file ends."""
+    position = file.seek(0, os.SEEK_END)
+    while position > 0:
+        start = max(0, position - _CHUNK)
+        file.seek(start)
+        at = file.read(position - start).rfind(b"\n")
+        if at >= 0:
+            return start + at + 1
+        position = start
+    return 0
+
+
+def _backwards(file: BinaryIO, end: int) -> Iterator[bytes]:
+    """Give the lines up to ``end``, where one ends, last first."""
+    position, rest = max(end - 1, 0), b""
+    while position > 0:
+        start = max(0, position - _CHUNK)
+        file.seek(start)
+        lines = (file.read(position - start) + rest).split(b"\n")
+        position, rest = start, lines[0]
+        yield from reversed(lines[1:])
+    if end:
+        yield rest

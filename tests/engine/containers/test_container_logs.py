@@ -6,6 +6,8 @@ import asyncio
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pydockmagic.engine.containers.config import ContainerConfig, HostConfig, LogConfig
 from pydockmagic.engine.containers.container import Container
@@ -87,6 +89,32 @@ def test_rotated_files_are_read_oldest_first(room):
     assert [path.suffix for path in log_files(made.log)] == [".2", ".1", ".log"]
     assert read(made) == "oldest\nold\nnew\n"
     assert read(made, tail=2) == "old\nnew\n"
+
+
+@given(
+    files=st.lists(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.integers(0, 40_000)), max_size=8),
+                   min_size=1, max_size=3),
+    tail=st.integers(0, 12), stdout=st.booleans(), cut=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_the_tail_is_the_end_of_the_whole(tmp_path_factory, files, tail, stdout, cut):
+    async def body():
+        room = Room(tmp_path_factory.mktemp("log"))
+        number = 0
+        for index, entries in enumerate(files):
+            suffix = "" if index == len(files) - 1 else f".{len(files) - 1 - index}"
+            text = ""
+            for stream, size in entries:
+                number += 1
+                text += line(f"{number}" + "x" * size + "\n", 1, stream)
+            room.log.with_name(room.log.name + suffix).write_text(text)
+        if cut:
+            with room.log.open("a") as file:
+                file.write('{"log":"half')
+        whole = (await room.read(stdout=stdout)).splitlines()
+        assert (await room.read(stdout=stdout, tail=tail)).splitlines() == whole[len(whole) - min(tail, len(whole)) :]
+
+    asyncio.run(body())
 
 
 def test_a_line_cut_off_by_a_crash_is_left_out(room):
