@@ -80,7 +80,7 @@ def read(text: str) -> Iterator[Group | Command]:
     """Read a table."""
     block: list[str] = []
     for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         if not line.startswith(" ") and block:
             yield _entry(block)

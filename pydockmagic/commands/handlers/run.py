@@ -319,6 +319,8 @@ def _converse(
         if interrupts.count:
             sink.fill(result, 1)
             raise Interrupted(f"interrupted: container {talk.name} goes on", 1, result=result)
+        if begin is None:  # docker calls it a failure of attach, and of attach alone
+            raise sink.failure("read escape sequence")
         return sink.fill(result)
     sink.fill(result, code)
     if interrupts.count:

@@ -32,7 +32,7 @@ from .values import Fields, Missing, Struct, is_true, printed, shown, type_name
 
 __all__ = ["Executor"]
 
-_DEEPEST = 1000
+_DEEPEST = 100  # Go allows 100,000; nobody needs more in a list, and Python has a stack to lose
 _ABSENT = object()
 
 
