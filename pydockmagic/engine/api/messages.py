@@ -7,7 +7,7 @@ Parameter conventions follow moby's ``httputils``: a flag is false when it is em
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -234,3 +234,7 @@ async def json_lines(messages: AsyncIterator[Mapping[str, Any]]) -> AsyncIterato
         if not begun:
             raise
         yield _encode({"errorDetail": {"message": str(error)}, "error": str(error)}) + b"\r\n"
+    finally:
+        # when the client leaves, the work behind the messages ends now, not when the garbage collector finds it
+        if isinstance(messages, AsyncGenerator):
+            await messages.aclose()

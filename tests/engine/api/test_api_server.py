@@ -13,7 +13,7 @@ import pytest
 
 from pydockmagic.engine.api.messages import Answer, Duplex, Hijack, Reply, Request, Stream, json_lines, reply_json
 from pydockmagic.engine.api.router import Route
-from pydockmagic.engine.api.server import ApiServer
+from pydockmagic.engine.api.server import ApiServer, TlsFiles
 from pydockmagic.engine.errors import Conflict, InvalidParameter, NotModified
 
 
@@ -397,6 +397,62 @@ def test_plain_tcp_on_the_loopback_is_served_when_asked_for():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert (await Wire(reader, writer).get("/hello"))[2] == b"hello"
         writer.close()
+        await server.close()
+
+    asyncio.run(body())
+
+
+def _certificates(folder: Path) -> Path:
+    """Make an authority, and a server and a client that it signed."""
+    import subprocess
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
+    openssl(
+        *new,
+        "-x509",
+        "-days",
+        "2",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+    )
+    (folder / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    for name in ("server", "client"):
+        openssl(*new, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-days", "2", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                "-out", f"{name}.pem", "-extfile", "san")  # fmt: skip
+    return folder
+
+
+def test_tls_serves_only_clients_that_the_authority_signed(tmp_path):
+    import ssl
+
+    folder = _certificates(tmp_path)
+
+    async def hello(port: int, context: ssl.SSLContext) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+        try:
+            return (await Wire(reader, writer).get("/hello"))[2]
+        finally:
+            writer.close()
+
+    async def body():
+        server = ApiServer(Routes().all(), {})
+        tls = TlsFiles(cert=str(folder / "server.pem"), key=str(folder / "server.key"), ca=str(folder / "ca.pem"))
+        port = int((await server.listen("tcp://127.0.0.1:0", tls=tls)).rpartition(":")[2])
+        known = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        known.load_cert_chain(folder / "client.pem", folder / "client.key")
+        assert await hello(port, known) == b"hello"
+        stranger = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+            await hello(port, stranger)
+        assert await hello(port, known) == b"hello"
         await server.close()
 
     asyncio.run(body())
