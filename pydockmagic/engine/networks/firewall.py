@@ -110,7 +110,11 @@ class Firewall:
             return []
         dns = nftables.redirect(self.redirects.dns)
         tcp = nftables.redirect(self.redirects.tcp)
-        rules: list[Rule] = [(nftables.destination_is_local(), nftables.accept())]
+        # Where br_netfilter is loaded, even packets from one container to its neighbour come through here.
+        rules: list[Rule] = [
+            (nftables.destination_is_local(), nftables.accept()),
+            *((nftables.destination_network(bridge.network), nftables.accept()) for bridge in bridges),
+        ]
         for bridge in bridges:
             if not bridge.internal:
                 come = nftables.in_interface(bridge.name)

@@ -23,6 +23,7 @@ __all__ = [
     "delete_table",
     "destination_address",
     "destination_is_local",
+    "destination_network",
     "destination_port",
     "drop",
     "in_interface",
@@ -116,13 +117,12 @@ def protocol(name: str) -> Expressions:
 
 def source_network(network: ipaddress.IPv4Network) -> Expressions:
     """Packets from these addresses."""
-    bitwise = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, 4)
-    bitwise += nested(4, attribute(1, network.netmask.packed)) + nested(5, attribute(1, bytes(4)))
-    return (
-        _payload(_NETWORK_HEADER, 12, 4),
-        _expression("bitwise", bitwise),
-        _compare(network.network_address.packed),
-    )
+    return _in_network(12, network)
+
+
+def destination_network(network: ipaddress.IPv4Network) -> Expressions:
+    """Packets to these addresses."""
+    return _in_network(16, network)
 
 
 def destination_port(port: int) -> Expressions:
@@ -207,6 +207,16 @@ def _compare(value: bytes, *, equal: bool = True) -> bytes:
 
 def _meta_is(key: int, value: bytes, *, equal: bool = True) -> Expressions:
     return _expression("meta", _number(1, _REGISTER) + _number(2, key)), _compare(value, equal=equal)
+
+
+def _in_network(offset: int, network: ipaddress.IPv4Network) -> Expressions:
+    bitwise = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, 4)
+    bitwise += nested(4, attribute(1, network.netmask.packed)) + nested(5, attribute(1, bytes(4)))
+    return (
+        _payload(_NETWORK_HEADER, offset, 4),
+        _expression("bitwise", bitwise),
+        _compare(network.network_address.packed),
+    )
 
 
 def _payload(base: int, offset: int, length: int) -> bytes:

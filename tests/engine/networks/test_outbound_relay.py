@@ -94,6 +94,23 @@ print(json.dumps(asyncio.run(with_service(scenario))))
     assert run(user, program, "out") == ["HELLO", True, "OWN", []]
 
 
+def test_neighbours_are_reached_without_the_relay(user):
+    program = """
+async def scenario(service):
+    one, two = await start(service), await start(service, "2" * 64)
+    address = one.networks["bridge"]["IPAddress"]
+    listener = inside(one.net_fd, lambda: socket.create_server((address, 80)))
+    talking = asyncio.create_task(asyncio.to_thread(inside, two.net_fd, lambda: talk(address, 80, b"hello")))
+    connection, peer = await asyncio.to_thread(listener.accept)
+    with connection, listener:
+        while await asyncio.to_thread(connection.recv, 100): pass
+        connection.sendall(b"hello yourself")
+    return [await talking, peer[0] == two.networks["bridge"]["IPAddress"]]
+print(json.dumps(asyncio.run(with_service(scenario))))
+"""
+    assert run(user, program, "near") == ["hello yourself", True]
+
+
 def test_the_hosts_loopback_stays_out_of_reach(user):
     program = """
 async def scenario(service):
