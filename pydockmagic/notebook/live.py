@@ -34,9 +34,14 @@ class LiveViews:
         self._guard = threading.RLock()
 
     def layers(self, view: LayersView, client: Client, container: str) -> LayersWidget:
-        """Bring a stack of layers to life."""
-        read = (lambda layer, limit: read_files(client, layer, container, limit)) if view.files else None
-        return self._keep(view.token, LayersWidget(view, read))
+        """Bring a stack of layers to life; the same image has its files in the page already."""
+        with self._guard:
+            known = self._views.get(view.token)
+            if not container and isinstance(known, LayersWidget) and known.comm is not None and not known.problem:
+                self._views.move_to_end(view.token)
+                return known
+            read = (lambda layer, limit: read_files(client, layer, container, limit)) if view.files else None
+            return self._keep(view.token, LayersWidget(view, read))
 
     def states(self, view: StatesView) -> StatesWidget:
         """Bring a life-cycle diagram to life."""

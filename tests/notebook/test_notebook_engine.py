@@ -188,7 +188,18 @@ def test_a_live_diagram_hears_of_what_happens_elsewhere(dock, address):
         other.container_remove("box")
         assert gone.wait(10)
     assert widget.problem == ""
-    magics.live = "never"
+    magics.live = "auto"
+
+
+def test_the_same_image_is_sent_to_the_page_once(dock):
+    magics = dock.magics_manager.registry["DockMagic"]
+    magics.live = "always"
+    run(dock, "%container create busybox")
+    first, again = run(dock, "%layers busybox").widget, run(dock, "%layers busybox").widget
+    assert first is again
+    assert first.complete.wait(10)
+    assert first.files
+    magics.live = "auto"
 
 
 def wait_for(widget, state):
