@@ -61,18 +61,19 @@ def _serve(options: Sequence[str]) -> None:
 
 
 def _context(output: TerminalOutput) -> Context:
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    person = sys.stdin.isatty()
-    terminal = ProcessTerminal(sys.stdin.fileno(), sys.stdout.fileno()) if person and sys.stdout.isatty() else None
+    # Streams may be closed from the start (`pydock ps <&-`); what is read unbuffered comes as soon as it is typed.
+    stdin = None if sys.stdin is None else open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+    person = sys.stdin is not None and sys.stdin.isatty()
+    terminal = ProcessTerminal(sys.stdin.fileno(), sys.stdout.fileno()) if person else None
     return Context(
         output=output,
-        stdin=stdin.raw if hasattr(stdin, "raw") else stdin,
+        stdin=stdin,
         interactive=person,
         echo=True,
         ask=_ask if person else None,
         terminal=terminal,
         columns=_columns(),
-        binary=None if sys.stdout.isatty() else stdout,
+        binary=None if sys.stdout.isatty() else sys.stdout.buffer,
     )
 
 
@@ -126,11 +127,11 @@ class ProcessTerminal:
 
     def size(self) -> tuple[int, int]:
         """Return height and width in characters."""
-        try:
-            found = os.get_terminal_size(self._target)
-        except OSError:
-            return 24, 80
-        return found.lines, found.columns
+        for descriptor in (self._source, self._target):
+            with suppress(OSError):
+                found = os.get_terminal_size(descriptor)
+                return found.lines, found.columns
+        return 24, 80
 
     @contextmanager
     def raw(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from .grammar.kinds import ValueProblem
@@ -9,7 +10,16 @@ from .grammar.kinds import ValueProblem
 if TYPE_CHECKING:
     from pydockmagic.oci.reference import Reference
 
-__all__ = ["familiar_tagged", "normalized", "split_repository"]
+__all__ = ["check_name", "familiar_tagged", "normalized", "split_repository"]
+
+# Names that need no thought: most of those that are typed. The whole grammar takes a while to load.
+_PLAIN = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
+
+
+def check_name(text: str) -> None:
+    """Check an image name; raises ``ValueProblem`` with docker's words."""
+    if not _PLAIN.fullmatch(text) or len(text) == 64:
+        normalized(text)
 
 
 def normalized(text: str) -> Reference:

@@ -46,6 +46,7 @@ HANDLERS: dict[str, str] = {
     "container update": "lifecycle:update",
     "container wait": "lifecycle:wait",
     "engine doctor": "engine:doctor",
+    "engine serve": "engine:serve",
     "engine start": "engine:start",
     "engine status": "engine:status",
     "engine stop": "engine:stop",

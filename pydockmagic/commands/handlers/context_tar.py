@@ -12,12 +12,13 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydockmagic.dockerfile import DockerfileError, Ignored, read_ignore_file
 from pydockmagic.oci.layer.entry import Kind, LayerEntry
 from pydockmagic.oci.layer.header import END, encode_entry, padding
 
-__all__ = ["ADDED_DOCKERFILE", "BuildContext", "ContextProblem", "text_context"]
+__all__ = ["ADDED_DOCKERFILE", "BuildContext", "ContextProblem", "folder_tar", "text_context"]
 
 ADDED_DOCKERFILE = ".dockerfile.pydock"
 _IGNORE_FILE = ".dockerignore"
@@ -54,7 +55,7 @@ class BuildContext:
         for path, status in _walk(self.folder, "", ignored, always):
             if path == _IGNORE_FILE and self.dockerfile is not None:
                 continue
-            yield from _member(self.folder, path, status, links)
+            yield from _member(self.folder / path, path, status, links)
         if self.dockerfile is not None:
             hidden = f"{text}\n" if text is not None else f"{_IGNORE_FILE}\n"
             yield from _file(_IGNORE_FILE, f"{hidden}{ADDED_DOCKERFILE}\n".encode())
@@ -110,27 +111,43 @@ def _walk(folder: Path, prefix: str, ignored: Ignored, always: set[str]) -> Iter
             yield from _walk(folder, path, ignored, always)
 
 
-def _member(folder: Path, path: str, status: os.stat_result, links: dict[tuple[int, int], str]) -> Iterator[bytes]:
-    mode = stat.S_IMODE(status.st_mode)
-    moment = int(status.st_mtime)
+def folder_tar(path: Path, name: str) -> Iterator[bytes]:
+    """Yield the tar of a file or folder under another name, owners kept; without a name, of a folder's contents."""
+    links: dict[tuple[int, int], str] = {}
+    status = path.lstat()
+    if name:
+        yield from _member(path, name, status, links, keep_owner=True)
+    if stat.S_ISDIR(status.st_mode):
+        for inner, each in _walk(path, "", Ignored(()), set()):
+            target = f"{name}/{inner}" if name else inner
+            yield from _member(path / inner, target, each, links, keep_owner=True)
+    yield END
+
+
+def _member(
+    source: Path, path: str, status: os.stat_result, links: dict[tuple[int, int], str], *, keep_owner: bool = False
+) -> Iterator[bytes]:
     kind = _kind(status.st_mode)
     if kind is None:
         return  # sockets cannot travel in a tar
+    details: dict[str, Any] = {"mode": stat.S_IMODE(status.st_mode), "mtime": int(status.st_mtime)}
+    if keep_owner:
+        details.update(uid=status.st_uid, gid=status.st_gid)
     if kind is Kind.SYMLINK:
-        target = os.readlink(folder / path)  # noqa: PTH115 - a text, not a path
-        yield encode_entry(LayerEntry(path=path, kind=kind, mode=0o777, mtime=moment, linkname=target))
-        return
-    if kind is not Kind.FILE:
-        device = (os.major(status.st_rdev), os.minor(status.st_rdev))
-        yield encode_entry(LayerEntry(path=path, kind=kind, mode=mode, mtime=moment, device=device))
-        return
-    inode = (status.st_dev, status.st_ino)
-    if status.st_nlink > 1 and inode in links:
-        yield encode_entry(LayerEntry(path=path, kind=Kind.HARDLINK, mode=mode, mtime=moment, linkname=links[inode]))
-        return
-    links[inode] = path
-    yield encode_entry(LayerEntry(path=path, kind=kind, size=status.st_size, mode=mode, mtime=moment))
-    yield from _content(folder / path, status.st_size)
+        details.update(mode=0o777, linkname=os.readlink(source))  # noqa: PTH115 - a text, not a path
+    elif kind in {Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE}:
+        details["device"] = (os.major(status.st_rdev), os.minor(status.st_rdev))
+    elif kind is Kind.FILE:
+        inode = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and inode in links:
+            kind = Kind.HARDLINK
+            details["linkname"] = links[inode]
+        else:
+            links[inode] = path
+            details["size"] = status.st_size
+    yield encode_entry(LayerEntry(path=path, kind=kind, **details))
+    if kind is Kind.FILE:
+        yield from _content(source, status.st_size)
 
 
 def _kind(mode: int) -> Kind | None:

@@ -15,6 +15,7 @@ from pydockmagic.commands.references import normalized
 from pydockmagic.commands.results import Result
 from pydockmagic.commands.units import human_size
 
+from .context_tar import ContextProblem, folder_tar
 from .image import write_archive
 from .sink import Sink
 
@@ -198,10 +199,13 @@ class _Into:
         del status
         contents = source.endswith("/.") or source == "."
         folder, name = self._place(container, path, local, contents=contents)
-        data = _packed(local, name, follow=self._follow)
-        client.container_archive_put(container, folder, data, copy_uid_gid=self._owners)
+        counted = _Counted(folder_tar(local.resolve() if self._follow else local, name))
+        try:
+            client.container_archive_put(container, folder, counted, copy_uid_gid=self._owners)
+        except ContextProblem as problem:
+            raise self._sink.failure(str(problem).removeprefix("error checking context: ")) from None
         if not self._quiet and self._context.terminal is not None:
-            self._sink.err(f"Successfully copied {human_size(len(data))} to {container}:{path}\n")
+            self._sink.err(f"Successfully copied {human_size(counted.size)} to {container}:{path}\n")
         return self._sink.result()
 
     def _place(self, container: str, path: str, local: Path, *, contents: bool) -> tuple[str, str]:
@@ -231,17 +235,17 @@ def _followed_deep(context: Context, container: str, path: str) -> str:
         return path
 
 
-def _packed(local: Path, name: str, *, follow: bool) -> bytes:
-    """Return a tar of a file or folder under another name; an empty name means the folder's contents."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", dereference=False) as tar:
-        source = local.resolve() if follow else local
-        if name:
-            tar.add(source, arcname=name)
-        else:
-            for child in sorted(source.iterdir()):
-                tar.add(child, arcname=child.name)
-    return buffer.getvalue()
+class _Counted:
+    """Chunks, and how many bytes they were."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            yield chunk
 
 
 def export(parsed: Parsed, context: Context) -> Result:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydockmagic.client import ApiError, ClientError, NotFound
 from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.options.config import ContainerConfig, container_config
-from pydockmagic.commands.references import familiar_tagged, normalized
+from pydockmagic.commands.references import check_name, familiar_tagged, normalized
 
 from .progress import show_pull
 
@@ -73,7 +73,7 @@ def create_from(request: ContainerConfig, parsed: Parsed, context: Context, sink
         message = f"container ID file found, make sure the other container isn't running or delete {cidfile}"
         raise failed(message, sink, command, 125)
     try:
-        normalized(image)
+        check_name(image)
     except ValueProblem as problem:
         if command == "create":
             raise sink.failure(str(problem), 1) from None

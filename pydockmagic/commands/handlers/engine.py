@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from pydockmagic.commands.context import Context
     from pydockmagic.commands.grammar import Parsed
 
-__all__ = ["doctor", "start", "status", "stop", "use"]
+__all__ = ["doctor", "serve", "start", "status", "stop", "use"]
+
+
+def serve(parsed: Parsed, context: Context) -> Result:
+    """``engine serve``: for a terminal; a notebook has the engine that starts by itself."""
+    del parsed
+    raise Sink(context).failure(
+        "'engine serve' runs in the foreground of a terminal: pydock engine serve --host unix://PATH --data-root DIR",
+        hint="Here the engine starts by itself, or with 'engine start'.",
+    )
 
 
 def start(parsed: Parsed, context: Context) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydockmagic.client import ClientError
 from pydockmagic.commands.format.containers import CHANGES, CONTAINERS, STATS
@@ -124,12 +124,27 @@ def _port_order(line: str) -> tuple[int, str]:
 
 
 def stats(parsed: Parsed, context: Context) -> TableResult:
-    """``docker stats --no-stream``: one reading of each container."""
+    """``docker stats``: one reading of each container with ``--no-stream``, else one after another on a terminal."""
+    if not parsed.flag("no-stream"):
+        if context.terminal is None:
+            raise Sink(context).failure(
+                "docker: 'docker stats' goes on until it is interrupted and needs a terminal",
+                hint="Add --no-stream for one reading.",
+            )
+        _watch(parsed, context)
+    return table_result(_readings(parsed, context), context)
+
+
+def _watch(parsed: Parsed, context: Context) -> NoReturn:
+    """Draw readings over each other until a person interrupts."""
+    while True:
+        text = _readings(parsed, context).text
+        context.output.write("stdout", f"\x1b[H\x1b[J{text}")
+
+
+def _readings(parsed: Parsed, context: Context) -> Rendered:
     from .usage import reading  # noqa: PLC0415
 
-    sink = Sink(context)
-    if not parsed.flag("no-stream"):
-        raise sink.failure("docker: 'docker stats' shows one reading here: add --no-stream")
     names = parsed.arguments
     if not names:
         names = [str(each["Id"]) for each in context.client.containers(all=parsed.flag("all"))]
@@ -140,9 +155,9 @@ def stats(parsed: Parsed, context: Context) -> TableResult:
         except ClientError as error:
             complaints.append(str(error))
     if complaints:
-        raise sink.failure("\n".join(complaints))
+        raise Sink(context).failure("\n".join(complaints))
     options = Options(trunc=not parsed.flag("no-trunc"), now=time.time())
-    return show(STATS, items, parsed, context, options)
+    return STATS.render(items, parsed.text("format"), options)
 
 
 def diff(parsed: Parsed, context: Context) -> TableResult:
