@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from pydockmagic.oci import media_types
 from pydockmagic.oci.config import Healthcheck, History, ImageConfig, Nothing, RootFS, RunConfig, decode_config
-from pydockmagic.oci.digest import chain_id, chain_ids, hex_of, is_digest, parse_digest, sha256_digest, verify
+from pydockmagic.oci.digest import (
+    StreamDigest,
+    chain_id,
+    chain_ids,
+    hex_of,
+    is_digest,
+    parse_digest,
+    sha256_digest,
+    verify,
+)
 from pydockmagic.oci.documents import MAX_DOCUMENT
 from pydockmagic.oci.errors import InvalidDigest, InvalidDocument
 from pydockmagic.oci.manifest import (
@@ -274,3 +283,13 @@ def test_layer_types_follow_the_compression():
     assert {
         media_types.layer_type(c, docker=d) for c in (None, "gzip", "zstd") for d in (0, 1)
     } <= media_types.LAYER_TYPES
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"x" * 70_000, b"y" * (1 << 20)]), max_size=12))
+def test_a_stream_hashed_beside_the_work_has_the_same_digest(chunks):
+    stream = StreamDigest()
+    for count, chunk in enumerate(chunks):
+        stream.update(chunk)
+        if count == 5:
+            assert stream.digest() == sha256_digest(chunks[:6])
+    assert stream.digest() == sha256_digest(chunks)

@@ -6,13 +6,14 @@ same bytes give the same compressed bytes on machines with the same library: no 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+
+from pydockmagic.oci.digest import StreamDigest
 
 __all__ = ["CompressedBlob", "GzipStream", "gzip_chunks"]
 
@@ -42,8 +43,8 @@ class GzipStream:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
-        self._plain = hashlib.sha256()
-        self._packed = hashlib.sha256()
+        self._plain = StreamDigest()
+        self._packed = StreamDigest()
         self._size = 0
         self._done = False
 
@@ -64,7 +65,7 @@ class GzipStream:
     def result(self) -> CompressedBlob:
         """Give digests and size; an error before the end is reached."""
         assert self._done, "the stream was not read to its end"
-        return CompressedBlob("sha256:" + self._packed.hexdigest(), self._size, "sha256:" + self._plain.hexdigest())
+        return CompressedBlob(self._packed.digest(), self._size, self._plain.digest())
 
 
 def gzip_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:

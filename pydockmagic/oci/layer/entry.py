@@ -10,12 +10,23 @@ from __future__ import annotations
 
 import enum
 import os
+from collections.abc import Iterable
+from typing import Self
 
 import msgspec
 
 from pydockmagic.oci.errors import LimitExceeded, UnsafePath
 
-__all__ = ["OPAQUE_NAME", "WHITEOUT_META_PREFIX", "WHITEOUT_PREFIX", "Kind", "LayerEntry", "clean_path", "sort_key"]
+__all__ = [
+    "OPAQUE_NAME",
+    "WHITEOUT_META_PREFIX",
+    "WHITEOUT_PREFIX",
+    "Kind",
+    "LayerEntry",
+    "clean_path",
+    "sort_key",
+    "sort_names",
+]
 
 WHITEOUT_PREFIX = ".wh."
 WHITEOUT_META_PREFIX = ".wh..wh."
@@ -25,7 +36,16 @@ _PATH_MAX = 4096
 
 
 class Kind(enum.StrEnum):
-    """What an entry is. The order is that of the codes in a stored index: append only."""
+    """What an entry is. ``code`` is the place in this order, and stands for it in a stored index: append only."""
+
+    code: int
+
+    def __new__(cls, value: str) -> Self:
+        """Make a numbered member; looking a member up by hash is slow, an attribute is not."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.code = len(cls.__members__)
+        return kind
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -64,6 +84,17 @@ def sort_key(path: str) -> bytes:
     that a layer can be written while it is walked and every subtree is one unbroken run.
     """
     return os.fsencode(path).replace(b"/", b"\0")
+
+
+def sort_names(names: Iterable[str]) -> list[str]:
+    """Sort the names of one directory by their bytes."""
+    names = list(names)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        return sorted(names, key=os.fsencode)
+    names.sort()  # code points sort as their UTF-8 does, but for the escapes of other bytes
+    return names
 
 
 def clean_path(name: str) -> str:

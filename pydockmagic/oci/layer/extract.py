@@ -310,15 +310,7 @@ class _Extraction:
         if entry.kind is Kind.DIRECTORY:
             self._make_directory(entry, member.mtime_ns, parent, name)
         elif entry.kind is Kind.FILE:
-            fd = self._create(entry, parent, name, lambda: os.open(name, _NEW_FILE, 0o600, dir_fd=parent.fd))
-            try:
-                if member.entry.size:
-                    _write_content(fd, reader, member)
-                self._dress(fd, entry, member.mtime_ns)
-                entry = _as_kept(entry, fd)
-            finally:
-                os.close(fd)
-            parent.node.put(name, Node(self._owned(entry)))
+            self._make_file(reader, member, entry, parent, name)
         elif entry.kind is Kind.HARDLINK:
             self._make_link(entry, parent, name)
         elif entry.kind is Kind.SYMLINK:
@@ -328,6 +320,23 @@ class _Extraction:
             parent.node.put(name, Node(entry))
         else:
             self._make_special(entry, member.mtime_ns, parent, name)
+
+    def _make_file(self, reader: TarReader, member: TarMember, entry: LayerEntry, parent: _Parent, name: str) -> None:
+        try:
+            fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent.fd)
+        except FileExistsError:
+            fd = self._create(entry, parent, name, lambda: os.open(name, _NEW_FILE, 0o600, dir_fd=parent.fd))
+        try:
+            if member.extents is not None:
+                _write_sparse(fd, reader, member)
+            else:
+                while piece := reader.piece():
+                    _write_all(fd, piece)
+            self._dress(fd, entry, member.mtime_ns)
+            entry = _as_kept(entry, fd)
+        finally:
+            os.close(fd)
+        parent.node.put(name, Node(self._owned(entry)))
 
     def _create(self, entry: LayerEntry, parent: _Parent, name: str, make: Callable[[], _Made]) -> _Made:
         """Make an entry that is no directory, after removing what is in its way."""
@@ -468,12 +477,9 @@ def _as_kept(entry: LayerEntry, at: int | str, dir_fd: int | None = None) -> Lay
     return msgspec.structs.replace(entry, mtime=status.st_mtime_ns // _SECOND)
 
 
-def _write_content(fd: int, reader: TarReader, member: TarMember) -> None:
-    """Copy the member's data; the holes of a sparse file stay holes."""
-    if member.extents is None:
-        for piece in reader.chunks():
-            _write_all(fd, piece)
-        return
+def _write_sparse(fd: int, reader: TarReader, member: TarMember) -> None:
+    """Copy the pieces of a sparse file; its holes stay holes."""
+    assert member.extents is not None
     extents = iter(member.extents)
     room = 0
     for chunk in reader.chunks():
@@ -490,5 +496,7 @@ def _write_content(fd: int, reader: TarReader, member: TarMember) -> None:
 
 
 def _write_all(fd: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
+    written = os.write(fd, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(fd, data)

@@ -7,6 +7,7 @@ no access times, PAX only where a value does not fit, so that the same tree give
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from zlib import adler32
@@ -25,9 +26,8 @@ END = b"\0" * (2 * BLOCK)
 _BLOCK_FORMAT = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12s")
 _MAX_OCTAL_7 = 0o7777777
 _MAX_OCTAL_11 = 0o77777777777
-_NO_CHECKSUM = b" " * 8
 
-_FLAGS: dict[Kind, bytes] = {
+_FLAGS = {
     Kind.FILE: b"0",
     Kind.HARDLINK: b"1",
     Kind.SYMLINK: b"2",
@@ -37,6 +37,7 @@ _FLAGS: dict[Kind, bytes] = {
     Kind.FIFO: b"6",
     Kind.WHITEOUT: b"0",
 }
+_FLAG_BY_CODE = tuple(_FLAGS[kind] for kind in Kind)
 
 
 def padding(size: int) -> int:
@@ -44,9 +45,14 @@ def padding(size: int) -> int:
     return -size % BLOCK
 
 
+def _sum(data: bytes) -> int:
+    # adler32's low half is 1 + the sum of the bytes modulo 65521, which 256 bytes cannot reach.
+    return (adler32(data) & 0xFFFF) - 1
+
+
 def _checksum(block: bytes) -> int:
-    # adler32's low half is 1 + the sum of the bytes modulo 65521; half a block cannot reach the modulus.
-    return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
+    """Sum the bytes of a block, its checksum field counted as blanks."""
+    return _sum(block[:148]) + _sum(block[156:384]) + _sum(block[384:]) + 8 * 32
 
 
 def encode_entry(entry: LayerEntry) -> bytes:
@@ -89,21 +95,22 @@ def _encode(name: bytes, entry: LayerEntry) -> bytes:
         mtime = _number("mtime", mtime, _MAX_OCTAL_11, records)
     for key, value in entry.xattrs:
         records["SCHILY.xattr." + key] = value
-    block = _pack(
-        (name, prefix, linkname),
-        _FLAGS[entry.kind],
-        b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, uid, gid, size, mtime),
-        entry.device,
-    )
+    head = name.ljust(100, b"\0") + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, uid, gid, size, mtime)
+    block = _block(head, *_tail(_FLAG_BY_CODE[entry.kind.code], linkname, prefix, entry.device))
     return _pax_header(name, records) + block if records else block
 
 
-def _pack(names: tuple[bytes, bytes, bytes], flag: bytes, numbers: bytes, device: tuple[int, int]) -> bytes:
-    name, prefix, linkname = names
+def _block(head: bytes, tail: bytes, tail_sum: int) -> bytes:
+    return b"%b%06o\0 %b" % (head, _sum(head) + tail_sum + 8 * 32, tail)
+
+
+@functools.lru_cache(maxsize=256)
+def _tail(flag: bytes, linkname: bytes, prefix: bytes, device: tuple[int, int]) -> tuple[bytes, int]:
+    """Give what follows the checksum, and its sum: the same for nearly all entries of a layer."""
     # Only devices carry device numbers; zeros elsewhere, as Go and GNU tar write them.
-    tail = b"ustar\x0000" + bytes(64) + b"%07o\0%07o\0" % device + prefix.ljust(167, b"\0")
-    block = name.ljust(100, b"\0") + numbers + _NO_CHECKSUM + flag + linkname.ljust(100, b"\0") + tail
-    return block[:148] + b"%06o\0 " % _checksum(block) + block[156:]
+    names = b"ustar\x0000" + bytes(64) + b"%07o\0%07o\0" % device + prefix.ljust(167, b"\0")
+    tail = flag + linkname.ljust(100, b"\0") + names
+    return tail, _sum(tail[:200]) + _sum(tail[200:])
 
 
 def _number(key: str, value: int, limit: int, records: dict[str, bytes]) -> int:
@@ -141,12 +148,10 @@ def _place_text(key: str, text: bytes, records: dict[str, bytes]) -> bytes:
 def _pax_header(name: bytes, records: dict[str, bytes]) -> bytes:
     body = b"".join(_pax_record(key, records[key]) for key in sorted(records))
     base = name.rstrip(b"/").rpartition(b"/")[2]
-    block = _pack(
-        ((b"PaxHeaders.0/" + base)[:100], b"", b""),
-        b"x",
-        b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (0o644, 0, 0, len(body), 0),
-        (0, 0),
-    )
+    head = (b"PaxHeaders.0/" + base)[:100].ljust(100, b"\0") + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+        0o644, 0, 0, len(body), 0,
+    )  # fmt: skip
+    block = _block(head, *_tail(b"x", b"", b"", (0, 0)))
     return block + body + bytes(padding(len(body)))
 
 
@@ -180,8 +185,7 @@ def parse_block(block: bytes) -> RawHeader:
         _BLOCK_FORMAT.unpack(block)
     )
     given = _octal(checksum)
-    counted = _checksum(block[:148] + _NO_CHECKSUM + block[156:])
-    if given != counted and given != _signed_checksum(block):
+    if given != _checksum(block) and given != _signed_checksum(block):
         raise TarError("invalid tar header: checksum is wrong")
     name = name.split(b"\0", 1)[0]
     if magic[:6] == b"ustar\0":
@@ -211,6 +215,7 @@ def _signed_checksum(block: bytes) -> int:
     return sum(signed) - sum(signed[148:156]) + 8 * 32
 
 
+@functools.lru_cache(maxsize=4096)
 def _octal(field: bytes) -> int:
     """Read a number: octal digits, or GNU's base 256 when the first bit is set."""
     if field[0] & 0x80:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import msgspec
 
@@ -39,25 +40,23 @@ class MergedView:
             where.clear()
         if where:
             self._hide(layer)
-        whiteout, kind = Kind.WHITEOUT, layer.kind
         self.layers.append(layer)
-        for row, path in enumerate(layer.paths):
-            if kind(row) is whiteout:
-                where.pop(path, None)
-            else:
-                where[path] = (number, row)
+        where.update(zip(layer.paths, zip(repeat(number), range(len(layer)), strict=False), strict=False))
+        code = Kind.WHITEOUT.code
+        if code in layer.kinds:
+            for row, path in enumerate(layer.paths):
+                if layer.kinds[row] == code:
+                    del where[path]
 
     def _hide(self, layer: LayerIndex) -> None:
         """Remove what the new layer hides below it: all under names that are no mere directories in it."""
         where = self._where
+        directory = Kind.DIRECTORY.code
         for row, path in enumerate(layer.paths):
+            if layer.kinds[row] == directory and row not in layer.opaque:
+                continue
             found = where.get(path)
-            if found is None:
-                continue
-            lower_number, lower_row = found
-            if self.layers[lower_number].kind(lower_row) is not Kind.DIRECTORY:
-                continue
-            if layer.kind(row) is Kind.DIRECTORY and row not in layer.opaque:
+            if found is None or self.layers[found[0]].kinds[found[1]] != directory:
                 continue
             for number, lower in enumerate(self.layers):
                 for below in lower.subtree(path):

@@ -7,13 +7,13 @@ digest of the whole archive is known at its end.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
 
+from pydockmagic.oci.digest import StreamDigest
 from pydockmagic.oci.errors import LimitExceeded, TarError
 
 from .entry import Kind, LayerEntry
@@ -70,7 +70,7 @@ class TarReader:
 
     def __init__(self, stream: ByteStream, *, max_bytes: int | None = None, max_extended: int = 1 << 20) -> None:
         self._read = stream.read
-        self._hash = hashlib.sha256()
+        self._digest = StreamDigest()
         self._buffer = b""
         self._position = 0
         self._left = 0
@@ -92,17 +92,23 @@ class TarReader:
         self._position = len(self._buffer)
         while self._fill(_CHUNK):
             self._position = len(self._buffer)
-        return "sha256:" + self._hash.hexdigest()
+        return self._digest.digest()
 
     def chunks(self) -> Iterator[memoryview]:
         """Yield the current member's data (for a sparse file: its pieces one after the other)."""
         while self._left:
-            if self._position == len(self._buffer) and not self._fill(_CHUNK):
-                raise TarError("unexpected EOF: the archive is cut short")
-            piece = memoryview(self._buffer)[self._position : self._position + self._left]
-            self._position += len(piece)
-            self._left -= len(piece)
-            yield piece
+            yield self.piece()
+
+    def piece(self) -> memoryview:
+        """Give the next piece of the current member's data; empty at its end."""
+        if not self._left:
+            return memoryview(b"")
+        if self._position == len(self._buffer) and not self._fill(_CHUNK):
+            raise TarError("unexpected EOF: the archive is cut short")
+        piece = memoryview(self._buffer)[self._position : self._position + self._left]
+        self._position += len(piece)
+        self._left -= len(piece)
+        return piece
 
     def read(self, limit: int) -> bytes:
         """Give the current member's data whole; raises `LimitExceeded` beyond ``limit`` bytes."""
@@ -115,7 +121,7 @@ class TarReader:
         data = self._read(max(size, _CHUNK))
         if not data:
             return 0
-        self._hash.update(data)
+        self._digest.update(data)
         self.total += len(data)
         if self._max_bytes is not None and self.total > self._max_bytes:
             raise LimitExceeded(f"the archive is too large: more than {self._max_bytes} bytes")
@@ -148,7 +154,12 @@ class TarReader:
         """Give the next block; None at the end of the stream or of the archive (two zero blocks)."""
         if self._position == len(self._buffer) and not self._fill(_CHUNK):
             return None
-        block = self._take(BLOCK)
+        start = self._position
+        if start + BLOCK <= len(self._buffer):
+            self._position = start + BLOCK
+            block = self._buffer[start : start + BLOCK]
+        else:
+            block = self._take(BLOCK)
         if block == _ZERO_BLOCK:
             if self._position == len(self._buffer) and not self._fill(_CHUNK):
                 return None
@@ -226,7 +237,7 @@ class TarReader:
             header.uid,
             header.gid,
             mtime_ns // 1_000_000_000,
-            header.linkname.decode("utf-8", "surrogateescape") if kind in {Kind.SYMLINK, Kind.HARDLINK} else "",
+            header.linkname.decode("utf-8", "surrogateescape") if kind is Kind.SYMLINK or kind is Kind.HARDLINK else "",
             header.device,
             xattrs,
         )

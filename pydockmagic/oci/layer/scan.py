@@ -10,10 +10,11 @@ Left out, because a layer cannot hold them: sockets, and files and directories w
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from typing import Protocol
+
+from pydockmagic.oci.digest import StreamDigest
 
 from .index import ScannedLayer
 from .roots import open_root
@@ -76,10 +77,10 @@ def checksum(root_fd: int, path: str, *, owner: tuple[int, int] | None = None) -
     counted as this one's, as ``COPY`` makes them. A file's own name does not count, only those below a directory.
     """
     walk = TreeWalk(WalkRules(layer=False, mtime=0, owner=owner))
-    digest = hashlib.sha256()
+    digest = StreamDigest()
     for chunk in walk.entry(root_fd, path, "."):
         digest.update(chunk)
-    return "sha256:" + digest.hexdigest()
+    return digest.digest()
 
 
 def _contents(walk: TreeWalk, directory: str | os.PathLike[str]) -> Iterator[bytes]:
@@ -92,10 +93,10 @@ def _contents(walk: TreeWalk, directory: str | os.PathLike[str]) -> Iterator[byt
 
 def _write(directory: str | os.PathLike[str], out: Writable | None, rules: WalkRules) -> ScannedLayer:
     walk = TreeWalk(rules)
-    digest = hashlib.sha256()
+    digest = StreamDigest()
     for chunk in _contents(walk, directory):
         digest.update(chunk)
         if out is not None:
             out.write(chunk)
     index = walk.builder.index
-    return ScannedLayer(index, "sha256:" + digest.hexdigest(), index.content_size)
+    return ScannedLayer(index, digest.digest(), index.content_size)

@@ -5,12 +5,11 @@ A tree, because an archive may replace a directory by a file: with it goes every
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import msgspec
 
-from .entry import Kind, LayerEntry
+from .entry import Kind, LayerEntry, sort_names
 from .index import IndexBuilder, LayerIndex
 
 __all__ = ["Inode", "Node"]
@@ -88,23 +87,29 @@ class Node:
         """Give the index; of the names of shared content the first in order holds it, the others are links to it."""
         builder = IndexBuilder()
         builder.index.root_opaque = self.entry is not None and self.entry.opaque
-        stack = [("", self)]
+        stack = [("", _sorted(self))]
         while stack:
-            path, node = stack.pop()
-            if path and node.entry is not None:
-                builder.add(_entry(path, node.entry, node.inode))
-            prefix = path + "/" if path else ""
-            children = node.children or {}
-            names = sorted(children, key=os.fsencode, reverse=True)
-            stack += [(prefix + name, children[name]) for name in names]
+            prefix, children = stack[-1]
+            for name, node in children:
+                if node.entry is not None:
+                    entry = node.entry if node.inode is None else _shared(prefix + name, node.inode)
+                    builder.add(entry)
+                if node.children:
+                    stack.append((f"{prefix}{name}/", _sorted(node)))
+                    break
+            else:
+                stack.pop()
         return builder.index
 
 
-def _entry(path: str, entry: LayerEntry, inode: Inode | None) -> LayerEntry:
-    if inode is None:
-        return entry
+def _sorted(node: Node) -> Iterator[tuple[str, Node]]:
+    children = node.children or {}
+    return iter([(name, children[name]) for name in sort_names(children)])
+
+
+def _shared(path: str, inode: Inode) -> LayerEntry:
+    shared = inode.entry
     if not inode.first:
         inode.first = path
-        return msgspec.structs.replace(inode.entry, path=path)
-    shared = inode.entry
+        return msgspec.structs.replace(shared, path=path)
     return LayerEntry(path, Kind.HARDLINK, 0, shared.mode, shared.uid, shared.gid, shared.mtime, inode.first)

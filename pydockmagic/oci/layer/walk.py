@@ -10,8 +10,8 @@ import msgspec
 
 from pydockmagic.oci.errors import LayerError
 
-from .entry import WHITEOUT_PREFIX, Kind, LayerEntry
-from .header import END, encode_entry, encode_opaque_marker, padding
+from .entry import WHITEOUT_PREFIX, Kind, LayerEntry, sort_names
+from .header import BLOCK, END, encode_entry, encode_opaque_marker, padding
 from .index import IndexBuilder
 from .roots import open_beneath
 from .xattrs import read_xattrs
@@ -22,7 +22,9 @@ Owners = Mapping[str, tuple[int, int]]
 """Path -> (uid, gid), where the disk does not hold the true owner."""
 
 _CHUNK = 1 << 20
+_SMALL = 1 << 18
 _KEEP_OPEN = 100
+_PADDINGS = tuple(bytes(padding(size)) for size in range(BLOCK))
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SPECIAL = {stat.S_IFCHR: Kind.CHARACTER_DEVICE, stat.S_IFBLK: Kind.BLOCK_DEVICE, stat.S_IFIFO: Kind.FIFO}
 
@@ -53,9 +55,8 @@ class _Frame:
         self.prefix = prefix
         with os.scandir(fd) as entries:
             # Statting here, through the descriptor, is cheaper than by name later, and the order is settled at once.
-            found = [(os.fsencode(entry.name), entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-        found.sort(reverse=True)
-        self.names = found
+            found = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
+        self.names = [(name, found[name]) for name in reversed(sort_names(found))]
 
 
 class TreeWalk:
@@ -88,7 +89,12 @@ class TreeWalk:
             if stat.S_ISDIR(status.st_mode):
                 yield from self._descend(root_fd, self._directory(parent_fd, last or ".", (path, name), status))
                 return
-            yield from self._plain(parent_fd, last, name, status)
+            if stat.S_ISREG(status.st_mode):
+                fd, left = self._file(parent_fd, last, name, status)
+                if left:
+                    yield from self._content(fd, left, name)
+            else:
+                self._plain(parent_fd, last, name, status)
             self._pieces.append(END)
             yield self._flush()
         finally:
@@ -106,9 +112,13 @@ class TreeWalk:
                     if stack and stack[-1].fd < 0:
                         stack[-1].fd = open_beneath(root_fd, stack[-1].path, os.O_RDONLY | os.O_DIRECTORY)
                     continue
-                _, name, status = frame.names.pop()
-                if not stat.S_ISDIR(status.st_mode):
-                    yield from self._plain(frame.fd, name, frame.prefix + name, status)
+                name, status = frame.names.pop()
+                if stat.S_ISREG(status.st_mode):
+                    fd, left = self._file(frame.fd, name, frame.prefix + name, status)
+                    if left:
+                        yield from self._content(fd, left, frame.prefix + name)
+                elif not stat.S_ISDIR(status.st_mode):
+                    self._plain(frame.fd, name, frame.prefix + name, status)
                 elif not (self._layer and name.startswith(WHITEOUT_PREFIX)):
                     below = f"{frame.path}/{name}" if frame.path else name
                     stack.append(self._directory(frame.fd, name, (below, frame.prefix + name), status))
@@ -182,12 +192,9 @@ class TreeWalk:
             raise
         return frame
 
-    def _plain(self, dir_fd: int, name: str, path: str, status: os.stat_result) -> Iterator[bytes]:
-        """Write anything but a directory."""
+    def _plain(self, dir_fd: int, name: str, path: str, status: os.stat_result) -> None:
+        """Write anything but a directory or a file."""
         kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFREG:
-            yield from self._file(dir_fd, name, path, status)
-            return
         if kind == stat.S_IFCHR and status.st_rdev == 0 and self._layer:
             # overlayfs shares one inode among many whiteouts, so links are not looked at; nor is anything else of it.
             self._emit(LayerEntry(path, Kind.WHITEOUT))
@@ -215,33 +222,59 @@ class TreeWalk:
         self._emit(LayerEntry(path, Kind.HARDLINK, 0, status.st_mode & 0o7777, *owner, mtime, first))
         return True
 
-    def _file(self, dir_fd: int, name: str, path: str, status: os.stat_result) -> Iterator[bytes]:
+    def _file(self, dir_fd: int, name: str, path: str, status: os.stat_result) -> tuple[int, int]:
+        """Write a file's header, and its content if that is small; else give its open descriptor and its size."""
         fd = os.open(name, _READ, dir_fd=dir_fd)
+        large = False
         try:
             xattrs, _, whiteout = read_xattrs(fd)
             size = status.st_size
             if self._layer and whiteout and not size:
                 self._emit(LayerEntry(path, Kind.WHITEOUT))
-                return
+                return -1, 0
             if self._layer and name.startswith(WHITEOUT_PREFIX):
-                return
+                return -1, 0
             if status.st_nlink > 1 and self._linked(dir_fd, name, path, status):
-                return
+                return -1, 0
             mtime = self._mtime(status, fd)
-            owner = self._owner(path, status)
-            self._emit(LayerEntry(path, Kind.FILE, size, status.st_mode & 0o7777, *owner, mtime, xattrs=xattrs))
+            uid, gid = self._owner(path, status)
+            self._emit(LayerEntry(path, Kind.FILE, size, status.st_mode & 0o7777, uid, gid, mtime, "", (0, 0), xattrs))
+            if size > _SMALL:
+                large = True
+                return fd, size
+            if size:
+                data = os.read(fd, size)
+                if len(data) < size:
+                    data += _rest(fd, size - len(data), path)
+                self._pieces += (data, _PADDINGS[size % BLOCK])
+                self._pending += size
+            return -1, 0
+        finally:
+            if not large:
+                os.close(fd)
+
+    def _content(self, fd: int, size: int, path: str) -> Iterator[bytes]:
+        """Yield a large file's content and close it."""
+        try:
+            yield self._flush()
             left = size
             while left:
                 data = os.read(fd, min(left, _CHUNK))
                 if not data:
                     raise LayerError(f"{path!r} changed as it was read")
                 left -= len(data)
-                self._pieces.append(data)
-                self._pending += len(data)
-                if self._pending >= _CHUNK:
-                    yield self._flush()
-            if fill := padding(size):
-                self._pieces.append(bytes(fill))
-                self._pending += fill
+                yield data
+            self._pieces.append(_PADDINGS[size % BLOCK])
         finally:
             os.close(fd)
+
+
+def _rest(fd: int, size: int, path: str) -> bytes:
+    """Read on after a short read; a file that has become shorter cannot be written as it was announced."""
+    data = b""
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            raise LayerError(f"{path!r} changed as it was read")
+        data += more
+    return data
