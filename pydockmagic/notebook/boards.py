@@ -50,7 +50,7 @@ class Step:
         if self.state == "done" and self.instruction[:5].upper() == "FROM ":
             words = "base image"
         if self.state == "failed" and self.exit_code is not None:
-            words += f", exit code {self.exit_code}"
+            return f"{words}, exit code {self.exit_code}"
         return f"{words}: {self.reason}" if self.reason else words
 
     def text(self) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Matcher"]
 
 _LINE = re.compile(
-    r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%%?(docker|container|image|network|volume|system|dockerfile|layers|states)(\s.*)$"
+    r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%%?(docker|container|image|network|volume|system|engine|dockerfile|layers|states)(\s.*)$"
 )
 _WORDS = {"docker": "", "dockerfile": "build ", "layers": "image inspect ", "states": "container inspect "}
 

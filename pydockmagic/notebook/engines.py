@@ -1,4 +1,4 @@
-"""``%engine``: which engine is in use, and taking another."""
+"""``%engine``: which engine is in use, said without a path of this machine; the rest is the command language's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import EMBEDDED, ClientError, choose, embedded
+from pydockmagic.client import EMBEDDED, choose, embedded
 from pydockmagic.notebook import markup
-from pydockmagic.notebook.errors import DockerError
 
 if TYPE_CHECKING:
     from pydockmagic.notebook.magics import DockMagic
 
 __all__ = ["EngineReport", "command"]
-
-_USAGE = "%engine [status | start | stop | doctor | use embedded|CONTEXT|URL]"
 
 
 @dataclass(frozen=True)
@@ -36,35 +33,14 @@ class EngineReport:
         return markup.tag("div", inside, class_="pydock")
 
 
-def command(magics: DockMagic, words: Sequence[str]) -> EngineReport:
-    """Carry out one ``%engine`` line."""
-    verb, *rest = words or ["status"]
-    if verb == "use" and len(rest) == 1:
-        return use(magics, rest[0])
-    if rest or verb not in ("status", "start", "stop", "doctor"):
-        raise DockerError(f"%engine: unknown command: {' '.join(words)}", hint=_USAGE)
-    if verb == "start":
-        embedded.ensure()
+def command(magics: DockMagic, words: Sequence[str]) -> Any:
+    """Carry out one ``%engine`` line: alone it reports, everything else is the command language's ``engine``."""
+    if not words:
         return status(magics)
-    if verb == "stop":
-        magics.session.close()
-        stopped = embedded.stop()
-        return EngineReport(
-            "The embedded engine has stopped." if stopped else "The embedded engine was not running.", {}
-        )
-    return doctor(magics) if verb == "doctor" else status(magics)
-
-
-def use(magics: DockMagic, target: str) -> EngineReport:
-    """Take another engine; one that cannot be reached is not taken."""
-    before = magics.session.connection.target
-    magics.session.use(target)
-    try:
-        magics.session.client.ping()
-    except ClientError:
-        magics.session.use(before)
-        raise
-    return status(magics)
+    if words[0] in ("use", "stop"):
+        magics.session.stop_feed()
+    result = magics.run(["engine", *words])
+    return status(magics) if words[0] == "use" and "--help" not in words else result
 
 
 def status(magics: DockMagic) -> EngineReport:
@@ -93,26 +69,6 @@ def status(magics: DockMagic) -> EngineReport:
     return EngineReport(f"In use: {session.engine()}", facts)
 
 
-def doctor(magics: DockMagic) -> EngineReport:
-    """Say what the engine can do on this machine, and why not where it cannot."""
-    if not magics.session.client.features():
-        raise DockerError("only the embedded engine has a doctor", hint="%engine use embedded")
-    findings = magics.session.client.doctor()
-    return EngineReport(
-        "What this machine allows the engine", {name: _plain(value) for name, value in findings.items()}
-    )
-
-
 def _security(option: str) -> str:
     name = option.partition("name=")[2].partition(",")[0]
     return name or option
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(_plain(each) for each in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)

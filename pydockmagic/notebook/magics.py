@@ -167,7 +167,7 @@ class DockMagic(Magics):
     @no_var_expand
     @line_magic("engine")  # type: ignore[arg-type]  # IPython forgets the form with a name
     def engine_magic(self, line: str) -> Any:
-        """Show, start, stop or change the engine: ``%engine [status|start|stop|doctor|use NAME]``."""
+        """Say which engine is in use; start, stop, examine or change it: ``%engine [start|stop|doctor|use NAME]``."""
         from . import engines  # noqa: PLC0415
 
         with guarded():

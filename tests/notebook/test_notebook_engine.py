@@ -231,6 +231,11 @@ def test_a_live_view_says_that_it_is_no_longer_live_when_the_engine_goes(shell, 
     magics.live = "auto"
 
 
+def test_the_doctor_is_a_table(dock):
+    rows = run(dock, "%engine doctor").rows
+    assert {"Capability", "Available", "Reason", "Consequence"} <= set(rows[0])
+
+
 def test_the_engine_in_use_is_named_when_it_is_not_the_embedded_one(dock, address):
     report = run(dock, "%engine")
     assert report.facts["Engine"] == address

@@ -183,6 +183,7 @@ def test_a_docker_cell_stops_at_the_first_failure(shell):
     [
         ("%docker contai", "container"),
         ("%container insp", "inspect"),
+        ("%engine doc", "doctor"),
         ("x = %container run --na", "--name"),
         ("%%dockerfile --build-a", "--build-arg"),
         ("%%docker\nimage pru", "prune"),
