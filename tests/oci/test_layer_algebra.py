@@ -263,8 +263,16 @@ def test_kinds_of_change_are_those_of_docker_diff():
     rows = dict(zip(top.paths, change_kinds(top, below), strict=True))
     assert rows == {"d": "C", "d/a": "D", "d/b": "C", "d/c": "A", "never": "D", "o": "C", "o/kept": "C"}
     assert [(c.kind, c.path) for c in changes(top, below)] == [
-        ("C", "d"), ("D", "d/a"), ("C", "d/b"), ("A", "d/c"), ("C", "o"), ("D", "o/old"), ("C", "o/kept"),
+        ("C", "d"), ("D", "d/a"), ("C", "d/b"), ("A", "d/c"), ("C", "o"), ("C", "o/kept"), ("D", "o/old"),
     ]  # fmt: skip
+
+
+def test_what_is_hidden_deep_below_an_opaque_directory_is_deleted():
+    below = MergedView(stack([directory("o"), directory("o/d"), file("o/d/f"), file("g")]))
+    deep = index(directory("o", opaque=True), directory("o/d"))
+    assert [(c.kind, c.path) for c in changes(deep, below)] == [("C", "o"), ("C", "o/d"), ("D", "o/d/f")]
+    root = index(file(".wh..wh..opq"), directory("o"))
+    assert [(c.kind, c.path) for c in changes(root, below)] == [("D", "g"), ("C", "o"), ("D", "o/d")]
 
 
 def test_wasted_bytes_are_counted_where_they_lie():
@@ -277,6 +285,10 @@ def test_wasted_bytes_are_counted_where_they_lie():
     found = efficiency(layers)
     assert [(i.path, i.count, i.size) for i in found.inefficiencies] == [("b", 3, 32)]
     assert (found.wasted_bytes, found.total_bytes, found.user_bytes) == (32, 42, 12)
+
+
+def test_a_symlinks_text_is_no_link_to_content():
+    assert wasted_by_layer(stack([file("a", b"123"), symlink("s", "a")], [file("a", b"4")])) == [3, 0]
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x90", b"\xc1", lambda d: d[:-1], lambda d: d[:20] + d[24:]])

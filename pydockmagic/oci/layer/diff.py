@@ -32,27 +32,40 @@ def change_kinds(layer: LayerIndex, below: MergedView) -> str:
     )
 
 
-def changes(layer: LayerIndex, below: MergedView) -> Iterator[Change]:
-    """Yield what a layer changes, sorted by path; of a deleted directory only its own name.
+def changes(layer: LayerIndex, below: MergedView) -> list[Change]:
+    """Give what a layer changes, sorted by path; of a deleted directory only its own name.
 
     What an opaque directory hides without bringing it anew is deleted too. A whiteout of nothing changes nothing.
     """
+    found: list[Change] = []
     kinds = change_kinds(layer, below)
+    if layer.root_opaque:
+        found += _hidden("", layer, below)
+    hiding = "" if layer.root_opaque else None
     for row, path in enumerate(layer.paths):
-        kind = kinds[row]
-        if kind == "D":
+        entry = layer[row]
+        if hiding and not path.startswith(hiding):
+            hiding = None
+        if kinds[row] == "D":
             hidden = below.get(path)
             if hidden is not None:
-                yield Change("D", path, hidden)
+                found.append(Change("D", path, hidden))
             continue
-        entry = layer[row]
-        yield Change(kind, path, entry)
-        if entry.opaque and kind == "C":
-            for name in below.children(path):
-                child = f"{path}/{name}"
-                hidden = below.get(child)
-                if hidden is not None and layer.find(child) is None:
-                    yield Change("D", child, hidden)
+        found.append(Change(kinds[row], path, entry))
+        if entry.opaque and hiding is None:
+            hiding = path + "/"
+        if hiding is not None and kinds[row] == "C" and entry.kind is Kind.DIRECTORY:
+            found += _hidden(path, layer, below)
+    return sorted(found, key=lambda change: sort_key(change.path))
+
+
+def _hidden(path: str, layer: LayerIndex, below: MergedView) -> Iterator[Change]:
+    """Yield what is in a directory below and not in the one that hides it."""
+    for name in below.children(path):
+        child = f"{path}/{name}" if path else name
+        hidden = below.get(child)
+        if hidden is not None and layer.find(child) is None:
+            yield Change("D", child, hidden)
 
 
 def compare(old: MergedView, new: MergedView) -> Iterator[Change]:

@@ -20,18 +20,22 @@ __all__ = ["Efficiency", "Inefficiency", "efficiency", "wasted_by_layer"]
 def wasted_by_layer(layers: Sequence[LayerIndex]) -> list[int]:
     """Give for each layer, bottom first, the bytes of its files that the layers above hide."""
     view = MergedView(layers)
-    wasted = []
-    for number, layer in enumerate(layers):
-        # Content that is gone under one name may still be seen under another that is linked to it.
-        shared = {target for row, target in layer.links.items() if view.find(layer.paths[row]) == (number, row)}
-        wasted.append(
-            sum(
-                size
-                for row, size in enumerate(layer.sizes)
-                if size and view.find(layer.paths[row]) != (number, row) and layer.paths[row] not in shared
-            )
-        )
-    return wasted
+    return [_hidden_size(layer, number, view) for number, layer in enumerate(layers)]
+
+
+def _hidden_size(layer: LayerIndex, number: int, view: MergedView) -> int:
+    # Content that is gone under one name may still be seen under another that is linked to it.
+    shared = {
+        target
+        for row, target in layer.links.items()
+        if layer.kind(row) is Kind.HARDLINK and view.find(layer.paths[row]) == (number, row)
+    }
+    find = view.find
+    return sum(
+        size
+        for row, (size, path) in enumerate(zip(layer.sizes, layer.paths, strict=True))
+        if size and find(path) != (number, row) and path not in shared
+    )
 
 
 class Inefficiency(msgspec.Struct, frozen=True):
