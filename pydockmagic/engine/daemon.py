@@ -127,7 +127,6 @@ class Daemon:
                 run_dir=options.run_dir,
                 cgroup_version=str(cgroups.layout().version or 2),
                 runtime_name=_RUNTIME,
-                rootless=options.sandbox.rung != "root",
             ),
             state=self._state,
             events=self._events,

@@ -171,10 +171,14 @@ class Archive:
     def _place(self, container: Container, view: _View, path: str, *, follow: bool) -> _Place:
         record = container.record
         root = view.root
+        if "\0" in path:
+            raise InvalidParameter("a path holds no NUL character")
         descriptor = open_root(root)
         try:
             dotted = path.endswith(("/", "/."))
             inner = resolve_in_root(descriptor, path, follow_last=follow or dotted)
+        except OSError as error:  # too long, or links without end
+            raise InvalidParameter(f"{path}: {error.strerror}") from None
         finally:
             os.close(descriptor)
         best = None

@@ -66,7 +66,6 @@ class Container:
         """A stop is under way: its event is told with the end."""
         self.restarting_by_hand = False
         """A restart is under way: neither the policy nor ``--rm`` has a say."""
-        self.warnings: tuple[str, ...] = ()
         self.ended = asyncio.Event()
         """Set while no process runs."""
         if not record.state.pid:

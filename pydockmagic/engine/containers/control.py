@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -245,6 +246,7 @@ class Control:
         def from_disk() -> None:
             core.storage.remove(record.id)
             core.trash.discard(core.files(record.id).directory)
+            shutil.rmtree(core.bundle(record.id), ignore_errors=True)  # of a start that failed
 
         record.state.dead = True
         await asyncio.to_thread(from_disk)

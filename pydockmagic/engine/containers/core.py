@@ -36,9 +36,6 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: Path
     cgroup_version: str = "2"
     runtime_name: str = "pydock"
-    rootless: bool = False
-    shared_root: bool = False
-    """Whether the API's clients and the engine see the same pids (false in a pid namespace of its own)."""
 
 
 class Core:

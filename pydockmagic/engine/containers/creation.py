@@ -66,7 +66,7 @@ class Creator:
         validation.check_config(config)
         warnings = validation.check_host_config(host, config, core.surroundings.runtime_name)
         parse_security(host.security_opt)
-        parse_size(host.log_config.config.get("max-size", "0"))
+        _check_log_options(host.log_config.config)
         merging.fill_host_config(
             host, cgroup_version=core.surroundings.cgroup_version, runtime=core.surroundings.runtime_name
         )
@@ -137,6 +137,13 @@ class Creator:
         for mode in modes:
             if mode.startswith("container:"):
                 self._core.store.get(mode.partition(":")[2])
+
+
+def _check_log_options(options: Mapping[str, str]) -> None:
+    parse_size(options.get("max-size", "0"))
+    count = options.get("max-file", "1")
+    if not count.isdecimal() or int(count) < 1:
+        raise InvalidParameter(f"invalid value for max-file: {count}")
 
 
 def _inside(root: Path, path: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -70,7 +69,6 @@ class Lives:
         state.running, state.paused, state.restarting, state.dead = True, False, False, False
         state.pid, state.started_ns = running.pid, running.started_ns
         state.exit_code, state.error, state.oom_killed = 0, "", False
-        container.warnings = running.warnings
         container.ended.clear()
         container.remember(action, before)
         container.monitor = core.spawn(self._watch(container), f"watching {container.id[:12]}")
@@ -195,7 +193,6 @@ class Lives:
         record.networks, record.ports = _idle_endpoints(record.networks), {}
         await core.networks.release(record.id)
         await core.runtime.delete(record.id)
-        await asyncio.to_thread(shutil.rmtree, core.bundle(record.id), ignore_errors=True)
         await core.store.save(container)
         container.notify()
         if record.host_config.auto_remove:

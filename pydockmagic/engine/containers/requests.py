@@ -39,6 +39,10 @@ def without_nulls(value: Any, *, keep: bool = False) -> Any:
         }
     if isinstance(value, list):
         return [without_nulls(item) for item in value]
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidParameter("invalid JSON: a text holds a NUL character, which no program can be given")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise InvalidParameter(f"invalid JSON: number {value} is out of range")
     return value
 
 
