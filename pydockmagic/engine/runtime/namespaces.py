@@ -30,6 +30,7 @@ __all__ = ["NamespacesDriver"]
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 _DEFAULT_ATTACH = AttachRequest()
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 class _Container:
@@ -355,10 +356,28 @@ class NamespacesDriver:
     async def _after_loss(self, container: _Container) -> None:
         if not container.started.done():
             container.started.set_result({"error": "the container's supervisor ended before the start was over"})
-        if self._reconnect(container):
+        await self._resume(container)
+
+    async def _resume(self, container: _Container) -> None:
+        """Connect to a container's supervisor, or learn how it ended; where nobody knows, see that it is ended."""
+        while not self._reconnect(container):
+            if os.path.exists(f"{container.bundle}/{bundle.EXIT}"):  # noqa: ASYNC240 - one look
+                break
+            if not await self._is_supervised(container.id):
+                await asyncio.to_thread(bundle.settle, container.bundle)
+                break
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # it is about to listen, or to be buried
+        else:
             return
-        await self._settle(container.id, container.bundle)
         container.end(_exit_record(container.bundle))
+
+    async def _is_supervised(self, container_id: str) -> bool:
+        if self._zygote is None or not self._zygote.open:
+            return False
+        try:
+            return bool(await self._zygote.request("supervised", container=container_id))
+        except ConnectionError:
+            return False
 
     def _reconnect(self, container: _Container) -> bool:
         try:
@@ -368,13 +387,6 @@ class NamespacesDriver:
         container.channel = self._channel(container, connection)
         return True
 
-    async def _settle(self, container_id: str, directory: str) -> None:
-        """Make sure that nothing of a container whose supervisor is gone lives on."""
-        if self._zygote is not None and self._zygote.open:
-            with contextlib.suppress(ConnectionError):
-                await self._zygote.request("fate", container=container_id)
-        await asyncio.to_thread(bundle.settle, directory)
-
     async def _find(self, container_id: str) -> _Container:
         """Find a container of an earlier engine by its link. Raises ProcessLookupError."""
         try:
@@ -382,9 +394,7 @@ class NamespacesDriver:
         except OSError:
             raise ProcessLookupError(f"no such container: {container_id}") from None
         self._containers[container_id] = container
-        if not self._reconnect(container):
-            await self._settle(container_id, container.bundle)
-            container.end(_exit_record(container.bundle))
+        await self._resume(container)
         return container
 
     def _live(self, container_id: str) -> _Container:
