@@ -13,6 +13,8 @@ _TOOLS = {"browser": "chromium"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what this user or machine cannot run, by name; in CI nothing is left out for a missing tool."""
+    # Playwright keeps an event loop running in the main thread as long as its browser lives: other tests come first.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     in_ci = bool(os.environ.get("CI"))
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
