@@ -358,6 +358,7 @@ here = sys.argv[1]
 members = [
     LayerEntry("d", Kind.DIRECTORY, mode=0o555, uid=5, opaque=True),
     LayerEntry("d/f", Kind.FILE, mode=0o400, uid=7),
+    LayerEntry("run", Kind.FILE, mode=0o4111),
     LayerEntry("w", Kind.WHITEOUT),
 ]
 tar = b"".join(encode_entry(e) + (encode_opaque_marker(e) if e.opaque else b"") for e in members) + END
@@ -365,8 +366,13 @@ os.mkdir(here)
 layer = extract(io.BytesIO(tar), here, whiteouts="overlay-user", owners="index", devices="skip")
 again = scan(here, owners=layer.index.owners())
 assert again.index == layer.index, (list(again.index), list(layer.index))
-assert [e.uid for e in layer.index] == [5, 7, 0]
+assert [e.uid for e in layer.index] == [5, 7, 0, 0]
 assert os.getxattr(here + "/d", "user.overlay.opaque") == b"y"
+assert os.stat(here + "/run").st_mode & 0o7777 == 0o4111
+with open(here + "/fd", "w"):
+    root = open_root(here)
+    copy_into_root(root, "run", root, "copy", CopyRules(chown=False))
+    assert os.stat(here + "/copy").st_mode & 0o7777 == 0o4111
 print(os.lstat(here + "/w").st_mode, again.diff_id)
 os.chmod(here + "/d", 0o755)
 """
@@ -378,7 +384,8 @@ def test_an_ordinary_user_keeps_owners_beside_the_disk():
         mode, diff_id = user.run(ROOTLESS, user.home / "layer").split()
     finally:
         user.close()
-    members = [directory("d", mode=0o555, uid=5, opaque=True), file("d/f", mode=0o400, uid=7), whiteout("w")]
+    members = [directory("d", mode=0o555, uid=5, opaque=True), file("d/f", mode=0o400, uid=7)]
+    members += [file("run", mode=0o4111), whiteout("w")]
     with scratch() as folder:
         assert extract(tar_of(*members), folder).diff_id == diff_id
     assert stat.S_ISCHR(int(mode)) or stat.S_ISREG(int(mode))

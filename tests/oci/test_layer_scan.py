@@ -187,6 +187,7 @@ def test_the_side_table_overrides_the_disk_and_links_follow_their_file(tmp_path)
     (tmp_path / "a").touch()
     os.link(tmp_path / "a", tmp_path / "b")
     (tmp_path / "c").touch()
+    os.chown(tmp_path / "c", 1000, 1000)  # the one user of the disk is root in the layer
     layer = scan(tmp_path, owners={"a": (5, 6)})
     assert [(e.uid, e.gid) for e in layer.index] == [(5, 6), (5, 6), (0, 0)]
     assert layer.index.owners() == {"a": (5, 6), "b": (5, 6)}

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from .roots import fd_path, make_parents_in_root, open_beneath, remove_entry, resolve_in_root
+from .roots import fd_path, make_parents_in_root, open_beneath, open_readable, remove_entry, resolve_in_root
 from .xattrs import read_xattrs, write_xattrs
 
 __all__ = ["CopyRules", "copy_into_root"]
@@ -164,7 +164,7 @@ class _Copy:
                 self._link(first, target_fd, name)
                 return
         if kind == stat.S_IFREG:
-            self._file(source_fd, source_name, target_fd, name)
+            self._file(source_fd, source_name, status, (target_fd, name))
             return
         if kind == stat.S_IFLNK:
             os.symlink(os.readlink(source_name, dir_fd=source_fd), name, dir_fd=target_fd)
@@ -182,9 +182,10 @@ class _Copy:
         finally:
             os.close(first_fd)
 
-    def _file(self, source_fd: int, source_name: str, target_fd: int, name: str) -> None:
+    def _file(self, source_fd: int, source_name: str, status: os.stat_result, target: tuple[int, str]) -> None:
+        target_fd, name = target
         with ExitStack() as stack:
-            reading = os.open(source_name, _READ, dir_fd=source_fd)
+            reading = open_readable(source_name, _READ, source_fd, status)
             stack.callback(os.close, reading)
             status = os.fstat(reading)
             writing = os.open(name, _NEW_FILE, 0o600, dir_fd=target_fd)

@@ -23,6 +23,7 @@ __all__ = [
     "make_parents_in_root",
     "open_beneath",
     "open_in_root",
+    "open_readable",
     "open_root",
     "parent_in_root",
     "remove_children",
@@ -181,6 +182,28 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0o666) -> int:
         return _openat2(root_fd, path, flags, mode, _RESOLVE_IN_ROOT)
     resolved = resolve_in_root(root_fd, path, follow_last=not flags & os.O_NOFOLLOW)
     return open_beneath(root_fd, resolved, flags, mode)
+
+
+def open_readable(name: str, flags: int, dir_fd: int, status: os.stat_result) -> int:
+    """Open an entry for reading although its mode may not let its owner read, which only matters to ordinary users.
+
+    Some programs are installed to be run but not read (mode 4111). The mode is back before this returns.
+    """
+    try:
+        return os.open(name, flags, dir_fd=dir_fd)
+    except PermissionError:
+        if status.st_uid != os.geteuid() or stat.S_ISLNK(status.st_mode):
+            raise
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    mode = stat.S_IMODE(status.st_mode)
+    try:
+        os.chmod(fd_path(handle), mode | stat.S_IRUSR)  # noqa: PTH101 - a descriptor, no path
+        try:
+            return os.open(name, flags, dir_fd=dir_fd)
+        finally:
+            os.chmod(fd_path(handle), mode)  # noqa: PTH101 - a descriptor, no path
+    finally:
+        os.close(handle)
 
 
 @contextmanager

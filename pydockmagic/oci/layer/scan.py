@@ -37,7 +37,7 @@ def scan(
     """Index a layer directory and compute the digest of its tar, reading every file once.
 
     ``clamp_ns``: modification times later than this are set to it, in the tar and on disk alike.
-    ``owners``: path -> (uid, gid) where the disk does not hold the true owner.
+    ``owners``: path -> (uid, gid) where the disk holds one user only; what is not in it is root's.
     """
     return _write(directory, None, WalkRules(clamp_ns=clamp_ns, owners=owners))
 

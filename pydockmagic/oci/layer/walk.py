@@ -13,17 +13,18 @@ from pydockmagic.oci.errors import LayerError
 from .entry import WHITEOUT_PREFIX, Kind, LayerEntry, sort_names
 from .header import BLOCK, END, encode_entry, encode_opaque_marker, padding
 from .index import IndexBuilder
-from .roots import open_beneath
+from .roots import open_beneath, open_readable
 from .xattrs import read_xattrs
 
 __all__ = ["Owners", "TreeWalk", "WalkRules"]
 
 Owners = Mapping[str, tuple[int, int]]
-"""Path -> (uid, gid), where the disk does not hold the true owner."""
+"""Path -> (uid, gid), where the disk holds one user only; what is not in it is root's."""
 
 _CHUNK = 1 << 20
 _SMALL = 1 << 18
 _KEEP_OPEN = 100
+_ROOT = (0, 0)
 _PADDINGS = tuple(bytes(padding(size)) for size in range(BLOCK))
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SPECIAL = {stat.S_IFCHR: Kind.CHARACTER_DEVICE, stat.S_IFBLK: Kind.BLOCK_DEVICE, stat.S_IFIFO: Kind.FIFO}
@@ -151,8 +152,8 @@ class TreeWalk:
     def _owner(self, path: str, status: os.stat_result) -> tuple[int, int]:
         if self._fixed_owner is not None:
             return self._fixed_owner
-        if self._owners is not None and (owner := self._owners.get(path)) is not None:
-            return owner
+        if self._owners is not None:
+            return self._owners.get(path, _ROOT)
         return status.st_uid, status.st_gid
 
     def _mtime(self, status: os.stat_result, at: int | str, dir_fd: int | None = None) -> int:
@@ -170,7 +171,7 @@ class TreeWalk:
 
     def _directory(self, dir_fd: int, name: str, paths: tuple[str, str], status: os.stat_result) -> _Frame:
         disk_path, path = paths
-        fd = os.open(name, _READ | os.O_DIRECTORY, dir_fd=dir_fd)
+        fd = open_readable(name, _READ | os.O_DIRECTORY, dir_fd, status)
         try:
             xattrs, opaque, _ = read_xattrs(fd)
             frame = _Frame(fd, disk_path, path + "/" if path else "")
@@ -224,7 +225,7 @@ class TreeWalk:
 
     def _file(self, dir_fd: int, name: str, path: str, status: os.stat_result) -> tuple[int, int]:
         """Write a file's header, and its content if that is small; else give its open descriptor and its size."""
-        fd = os.open(name, _READ, dir_fd=dir_fd)
+        fd = open_readable(name, _READ, dir_fd, status)
         large = False
         try:
             xattrs, _, whiteout = read_xattrs(fd)
