@@ -132,7 +132,7 @@ class DockMagic(Magics):
         """
         from pydockmagic.commands import build  # noqa: PLC0415
 
-        if _STUB.search(cell):
+        if not cell.strip() or _STUB.search(cell):
             raise DockerError("not answered yet: write a Dockerfile in the place of this stub")
         words, directory = _take_context(self._words(line))
         output = self._output(source=cell)

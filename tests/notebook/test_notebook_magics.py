@@ -116,7 +116,7 @@ def test_a_cell_that_nobody_would_read_is_refused(shell):
     assert caught.value.hint == "%%container run -i --rm busybox sh"
 
 
-@pytest.mark.parametrize("stub", ["# YOUR CODE HERE\nraise NotImplementedError()\n", "...\n"])
+@pytest.mark.parametrize("stub", ["# YOUR CODE HERE\nraise NotImplementedError()\n", "...\n", "\n"])
 def test_a_stub_says_that_it_is_not_answered_yet(shell, stub):
     with pytest.raises(DockerError, match="not answered yet"):
         run(shell, f"%%dockerfile -t web\n{stub}")
