@@ -43,6 +43,7 @@ KEPT: dict[str, Kept] = {
     "run-105": _DOCKERD_28,
     "run-113": _DOCKERD_28,
     "run-151": _MACHINE,
+    "run-192": Kept("a first digit that two ids share, which is drawn anew", sometimes=True),
     "run-201": _WORLD,
     "run-202": Kept("lists the containers of records that are not part of this replay", sometimes=True),
     "run-217": _NO_HUB,
