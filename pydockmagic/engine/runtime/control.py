@@ -7,7 +7,7 @@ process does not run) or ``{"id": n, "error": text, "exit_code": n}``; an event 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import wire
@@ -28,7 +28,7 @@ class Server:
     def __init__(
         self,
         loop: Loop,
-        handlers: dict[str, Handler],
+        handlers: Mapping[str, Handler],
         listener: socket.socket | None = None,
         *,
         on_idle: Callable[[], None] | None = None,

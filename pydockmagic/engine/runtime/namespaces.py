@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ class _Container:
         self.started: asyncio.Future[Message] = loop.create_future()
         self.exit: asyncio.Future[ExitRecord] = loop.create_future()
         self.execs: dict[str, asyncio.Future[ExitRecord]] = {}
+        self.resuming: asyncio.Task[None] | None = None
+        """Finds out why the supervisor is gone."""
 
     def on_event(self, message: Message) -> None:
         """Take what the supervisor tells unasked."""
@@ -334,15 +337,18 @@ class NamespacesDriver:
         if container.channel is not None:
             container.channel.close()
         container.exit.cancel()
+        if container.resuming is not None:
+            await container.resuming  # it must not settle what may be started next in the same bundle
         if self._containers.get(container.id) is container:
             del self._containers[container.id]
             (self._index / container.id).unlink(missing_ok=True)
             await _remove_bundle(container.bundle)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _channel(self, container: _Container, connection: socket.socket) -> Channel:
         return Channel(connection, on_event=container.on_event, on_close=lambda: self._lost(container))
@@ -351,7 +357,7 @@ class NamespacesDriver:
         """See why a supervisor closed its connection: it has ended, was killed, or dropped us for not reading."""
         if container.exit.done():
             return
-        self._spawn(self._after_loss(container))
+        container.resuming = self._spawn(self._after_loss(container))
 
     async def _after_loss(self, container: _Container) -> None:
         if not container.started.done():
@@ -360,10 +366,13 @@ class NamespacesDriver:
 
     async def _resume(self, container: _Container) -> None:
         """Connect to a container's supervisor, or learn how it ended; where nobody knows, see that it is ended."""
-        while not self._reconnect(container):
+        while not container.exit.done() and not self._reconnect(container):
             if os.path.exists(f"{container.bundle}/{bundle.EXIT}"):  # noqa: ASYNC240 - one look
                 break
-            if not await self._is_supervised(container.id):
+            supervised = await self._is_supervised(container.id)
+            if container.exit.done():
+                return
+            if not supervised:
                 await asyncio.to_thread(bundle.settle, container.bundle)
                 break
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # it is about to listen, or to be buried
@@ -475,6 +484,7 @@ async def _remove_bundle(directory: str) -> None:
 
 def _exit_record(directory: str) -> ExitRecord:
     record = bundle.read_json(f"{directory}/{bundle.EXIT}")
-    if record is None:
-        raise EngineError(f"no exit record in {directory}")
+    if record is None:  # the bundle was taken away
+        now = time.time_ns()
+        return ExitRecord(code=137, started_ns=now, finished_ns=now, error=f"no exit record in {directory}")
     return msgspec.convert(record, ExitRecord)

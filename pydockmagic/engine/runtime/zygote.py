@@ -17,7 +17,7 @@ import sys
 import time
 
 from . import bundle, container_init, defaults, linux, seccomp, wire
-from .control import Message, Reply, Server
+from .control import Handler, Message, Reply, Server
 from .loop import READ, Loop
 from .supervisor import Supervisor
 
@@ -33,14 +33,17 @@ class Zygote:
     def __init__(self, listener: socket.socket) -> None:
         self._loop = Loop()
         self._children: dict[int, tuple[str, str]] = {}
-        self._waiting: dict[str, list[Reply]] = {}
         self._limits = self._raise_limits()
         self._facts = {
             "mapped": linux.in_user_namespace(),
             "single_uid": linux.has_single_uid(),
             "init_path": container_init.find_init(),
         }
-        handlers = {"start": self._on_start, "fate": self._on_fate, "hello": self._on_hello}
+        handlers: dict[str, Handler] = {
+            "start": self._on_start,
+            "supervised": self._on_supervised,
+            "hello": self._on_hello,
+        }
         self._server = Server(self._loop, handlers, listener, on_idle=self._maybe_end)
         self._woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -93,12 +96,9 @@ class Zygote:
         finally:
             os._exit(code)
 
-    def _on_fate(self, message: Message, _descriptors: list[int], later: Reply) -> Message | None:
-        """Answer once no supervisor of this container is left and what it left is settled."""
-        if any(name == message["container"] for name, _ in self._children.values()):
-            self._waiting.setdefault(message["container"], []).append(later)
-            return None
-        return {"ok": None}
+    def _on_supervised(self, message: Message, _descriptors: list[int], _later: Reply) -> Message:
+        """Say whether a supervisor of this container lives, or is not settled yet."""
+        return {"ok": any(name == message["container"] for name, _ in self._children.values())}
 
     def _reap(self) -> None:
         os.read(self._woken, 4096)
@@ -114,12 +114,9 @@ class Zygote:
         self._maybe_end()
 
     def _bury(self, pid: int, status: int) -> None:
-        name, directory = self._children.pop(pid)
+        _, directory = self._children.pop(pid)
         if status:
             bundle.settle(directory)
-        if not any(other == name for other, _ in self._children.values()):
-            for reply in self._waiting.pop(name, []):
-                reply({"ok": None})
 
     def _maybe_end(self) -> None:
         if not self._children and not self._server.connections:

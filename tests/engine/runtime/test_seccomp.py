@@ -148,7 +148,7 @@ def test_with_one_id_changing_ids_answers_well(profile):
         ("[]", "Decoding seccomp profile failed"),
         ('{"defaultAction": "SCMP_ACT_NOSUCH"}', "invalid seccomp action"),
         (
-            '{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"name": "read", "action": "SCMP_ACT_KILL", "args": [{}]}]}',
+            '{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"name": "read", "action":"SCMP_ACT_KILL", "args": [{}]}]}',
             "invalid seccomp operator",
         ),
     ],

@@ -261,3 +261,27 @@ def test_an_engine_of_another_version_has_a_zygote_of_its_own(own, monkeypatch):
     assert isinstance(own.do(own.driver.recover())[spec.id], Running)
     own.delete(spec)
     own.do(gone(old))
+
+
+def test_a_bundle_that_was_taken_away_ends_the_container_all_the_same(own):
+    import shutil
+
+    spec = own.spec("sleep", "1000")
+    own.start(spec)
+    shutil.rmtree(spec.bundle)
+    own.do(own.driver.signal(spec.id, signal.SIGKILL))
+    assert own.wait(spec).code == 137
+
+
+def test_a_slow_client_of_an_ended_container_does_not_hold_up_the_next_engine(own):
+    spec = own.spec("sh", "-c", "read go; seq 100000; exit 2", open_stdin=True)
+    slow, starter = own.start(spec, BOTH, ALL).streams
+    starter.send(b"go\n")
+    starter.close()
+    assert own.wait(spec).code == 2
+    own.do(own.driver.close())
+    own.driver = own.new_driver()
+    own.do(own.driver.open())
+    assert own.do(own.driver.recover())[spec.id].code == 2
+    own.delete(spec)
+    assert own.do(talk(slow))[0].splitlines()[-1] == b"100000"
