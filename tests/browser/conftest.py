@@ -36,7 +36,7 @@ READY = """() => {
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
 EXECUTE = """async code => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-  return (await kernel.requestExecute({code}).done).content.status;
+  return (await kernel.requestExecute({code, store_history: false}).done).content.status;
 }"""
 EVALUATE = """async expression => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;

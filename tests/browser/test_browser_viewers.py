@@ -122,6 +122,14 @@ def test_a_saved_notebook_is_static_and_needs_no_kernel(notebook, source):
     expect(page.locator(".pydock details[open]").first).to_contain_text("/usr/lib/file0")
 
 
+def test_a_view_says_when_its_kernel_has_ended(notebook, source):
+    page = notebook.open(source)
+    notebook.run_all()
+    expect(page.locator(".pydock-now").first).to_have_text("live")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(page.locator(".pydock-now").first).to_have_text("no longer live: the kernel has ended")
+
+
 def test_an_untrusted_notebook_shows_the_same(notebook, source, screenshots):
     page = notebook.open(source)
     notebook.run_all()

@@ -77,6 +77,15 @@ function head(model) {
     problem.hidden = !model.get("problem");
   };
   draw();
-  const root = element("div", { class: "pydock-head" }, title, about, element("span", { class: "pydock-now" }, "live"));
-  return { root, problem, stop: watch(model, ["title", "summary", "engine", "problem"], draw) };
+  const now = element("span", { class: "pydock-now" }, "live");
+  let live = true; // the model's own flag is not handed to views, only that it changed
+  const turn = () => {
+    live = !live;
+    now.classList.toggle("pydock-then", !live);
+    now.textContent = live ? "live" : "no longer live: the kernel has ended";
+  };
+  model.on("comm_live_update", turn);
+  const unwatch = watch(model, ["title", "summary", "engine", "problem"], draw);
+  const root = element("div", { class: "pydock-head" }, title, about, now);
+  return { root, problem, stop: () => (model.off("comm_live_update", turn), unwatch()) };
 }
