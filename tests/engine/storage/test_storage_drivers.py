@@ -398,8 +398,10 @@ def test_the_copy_driver_works_on_overlayfs_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("PYDOCK_INSIDE" in os.environ, reason="is the inside already")
-def test_all_of_this_holds_in_a_user_namespace_with_one_uid() -> None:
+def test_all_of_this_holds_in_a_user_namespace_with_one_uid(tmp_path: Path) -> None:
+    # A base of its own: with one uid pytest could not tidy up what earlier runs of other users left.
     command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", "pytest", "-q", "-x", __file__]
+    command += ["-p", "no:cacheprovider", f"--basetemp={tmp_path}/inside"]
     done = subprocess.run(
         command, env={**os.environ, "PYDOCK_INSIDE": "1"}, capture_output=True, text=True, check=False
     )
