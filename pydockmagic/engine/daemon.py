@@ -103,6 +103,9 @@ class Daemon:
 
     async def open(self) -> list[str]:
         """Open everything and begin to serve; give the addresses."""
+        # before the address is told: whoever reads it may ask for the end at once
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, self._stopping.set)
         try:
             return await self._open()
         except BaseException:
@@ -215,9 +218,6 @@ class Daemon:
 
     async def run_until_stopped(self) -> None:
         """Serve until a signal or idleness asks for the end."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._stopping.set)
         idle = asyncio.create_task(self._watch_idle())
         await self._stopping.wait()
         idle.cancel()
