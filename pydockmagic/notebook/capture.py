@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,10 +82,13 @@ class Canvas:
 class NotebookOutput:
     """The output of one command in a cell."""
 
-    def __init__(self, *, rate: float = 8, source: str = "", engine: str = "", draws: bool = True) -> None:
+    def __init__(
+        self, *, rate: float = 8, source: str = "", engine: Callable[[], str] = str, draws: bool = True
+    ) -> None:
         self.draws_progress = draws
         self._rate = rate
-        self.build = BuildBoard(source, engine)
+        self._engine = engine
+        self.build = BuildBoard(source)
         self._build_canvas: Canvas | None = None
         self._pull = PullBoard()
         self._pull_canvas: Canvas | None = None
@@ -100,6 +104,7 @@ class NotebookOutput:
         if not self.draws_progress:
             return
         self.build.take(progress)
+        self.build.engine = self._engine()  # known now that it answers: the first command has just started it
         self._build_canvas = self._build_canvas or Canvas(self.build, self._rate)
         self._build_canvas.changed()
 

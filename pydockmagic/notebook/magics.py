@@ -232,7 +232,7 @@ class DockMagic(Magics):
 
         # A terminal cannot draw over what it has printed: it gets docker's own text.
         draws = getattr(self.shell, "kernel", None) is not None
-        return NotebookOutput(rate=self.updates, source=source, engine=self.session.engine(), draws=draws)
+        return NotebookOutput(rate=self.updates, source=source, engine=self.session.engine, draws=draws)
 
     def _ask(self) -> Any:
         kernel = getattr(self.shell, "kernel", None)
