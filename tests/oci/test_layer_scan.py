@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from support.trees import directory, entries, file, hardlink, scratch, snapshot, symlink, tar_of, whiteout
 
 from pydockmagic.oci.digest import sha256_digest
+from pydockmagic.oci.errors import LayerError
 from pydockmagic.oci.layer import (
     Kind,
     LayerEntry,
@@ -165,6 +166,48 @@ def test_file_capabilities_travel(tmp_path):
     os.setxattr(source / "ping", "security.capability", capability)
     extract(io.BytesIO(b"".join(iter_tar(source))), target)
     assert os.getxattr(target / "ping", "security.capability") == capability
+
+
+def test_capabilities_survive_an_owner_who_is_not_root(tmp_path):
+    capability = bytes.fromhex("0100000200200000000000000000000000000000")
+    made = file("ping", b"x", uid=5, mode=0o755, xattrs=(("security.capability", capability),))
+    layer = extract(tar_of(made), tmp_path)
+    assert os.getxattr(tmp_path / "ping", "security.capability") == capability  # chown would have cleared it
+    assert scan(tmp_path) == layer
+
+
+@pytest.mark.parametrize("size", [(1 << 18) - 1, 1 << 18, (1 << 18) + 1, (1 << 20) + 511, (3 << 20) + 1])
+def test_files_of_all_sizes_are_written_whole(tmp_path, size):
+    data = os.urandom(size)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    (source / "a").write_bytes(data)
+    (source / "b").write_bytes(b"after")
+    tar = b"".join(iter_tar(source))
+    subprocess.run(["tar", "-C", target, "-xpf", "-"], input=tar, check=True, capture_output=True)
+    assert snapshot(target) == snapshot(source)
+    assert scan(source).diff_id == sha256_digest(tar)
+    with scratch() as again:
+        assert extract(io.BytesIO(tar), again) == scan(source)
+        assert snapshot(again) == snapshot(source)
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 20])
+def test_a_file_that_shrinks_as_it_is_read_is_an_error(tmp_path, monkeypatch, size):
+    (tmp_path / "log").write_bytes(bytes(size))
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda fd, count: read(fd, min(count, 300)) if count > size - 700 else b"")
+    with pytest.raises(LayerError, match="'log' changed as it was read"):
+        scan(tmp_path)
+
+
+def test_short_reads_are_made_whole(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"0123456789" * 500)
+    before = scan(tmp_path)
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda fd, count: read(fd, min(count, 700)))
+    assert scan(tmp_path) == before
 
 
 def test_late_times_are_clamped_in_the_tar_and_on_disk(tmp_path):

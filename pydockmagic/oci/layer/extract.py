@@ -12,20 +12,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from pydockmagic.oci.errors import LayerError, LimitExceeded, UnsafePath
 
+from .dressing import Dresser, Owners, as_kept, closing, write_all, write_sparse
 from .entry import OPAQUE_NAME, WHITEOUT_META_PREFIX, WHITEOUT_PREFIX, Kind, LayerEntry, clean_path
 from .index import ScannedLayer
 from .limits import DEFAULT_LIMITS, ExtractLimits
 from .reader import ByteStream, TarMember, TarReader
 from .roots import (
-    fd_path,
     make_parents_in_root,
     open_beneath,
     open_root,
@@ -33,7 +32,7 @@ from .roots import (
     resolve_in_root,
 )
 from .tree import Inode, Node
-from .xattrs import mark_opaque, mark_whiteout_file, travels, write_xattrs
+from .xattrs import mark_opaque, mark_whiteout_file, travels
 
 __all__ = ["Devices", "Owners", "Whiteouts", "extract"]
 
@@ -45,17 +44,9 @@ names say (``keep``: the archive is no layer)."""
 Devices = Literal["make", "skip", "refuse"]
 """What becomes of device nodes."""
 
-Owners = Literal["disk", "index"] | tuple[int, int]
-"""Who owns what is made: the archive's numbers on disk, the archive's numbers in the index only (a disk with one
-user), or one given (uid, gid) for all."""
-
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CACHED_PARENTS = 64
-_SECOND = 1_000_000_000
-_TIME_LIMIT = (1 << 62) // _SECOND
-_SURE_TIME = 1 << 31
-"""Times up to here every file system holds; later ones some of them change."""
 _Made = TypeVar("_Made")
 
 
@@ -112,6 +103,7 @@ class _Extraction:
         self._user = whiteouts == "overlay-user"
         self._devices = devices
         self._owners = owners
+        self._dresser = Dresser(owners)
         self._keep_types = keep_types
         self._tree = Node()
         self._parents: dict[str, _Parent] = {}
@@ -253,12 +245,12 @@ class _Extraction:
         except PermissionError:
             # No device nodes here, not even the harmless 0:0: the other form of the same.
             fd = os.open(name, _NEW_FILE, 0, dir_fd=parent_fd)
-            with _closing(fd), _closing(os.open(".", _OPEN_DIRECTORY, dir_fd=parent_fd)) as directory_fd:
+            with closing(fd), closing(os.open(".", _OPEN_DIRECTORY, dir_fd=parent_fd)) as directory_fd:
                 mark_whiteout_file(fd, directory_fd, user=self._user)
 
     def _hide_lower(self, path: str) -> None:
         """Make a directory opaque; in a whole root, remove from it what this archive did not bring."""
-        with _closing(open_beneath(self._root_fd, path, _OPEN_DIRECTORY)) as fd:
+        with closing(open_beneath(self._root_fd, path, _OPEN_DIRECTORY)) as fd:
             node = self._tree.below(path)
             if not self._overlay:
                 self._remove_unknown(fd, node)
@@ -281,7 +273,7 @@ class _Extraction:
                 elif child.children:
                     stack.append((f"{path}/{name}" if path else name, child, hidden))
             if idle:
-                with _closing(open_beneath(self._root_fd, path, os.O_PATH | os.O_DIRECTORY)) as fd:
+                with closing(open_beneath(self._root_fd, path, os.O_PATH | os.O_DIRECTORY)) as fd:
                     for name in idle:
                         os.unlink(name, dir_fd=fd)
                         node.drop(name)
@@ -292,7 +284,7 @@ class _Extraction:
             if known is None or (known.entry is None and not known.children):
                 remove_entry(directory_fd, name)
             elif known.children:
-                with _closing(os.open(name, _OPEN_DIRECTORY, dir_fd=directory_fd)) as fd:
+                with closing(os.open(name, _OPEN_DIRECTORY, dir_fd=directory_fd)) as fd:
                     self._remove_unknown(fd, known)
         self._forget_parents()
 
@@ -315,8 +307,8 @@ class _Extraction:
             self._make_link(entry, parent, name)
         elif entry.kind is Kind.SYMLINK:
             self._create(entry, parent, name, lambda: os.symlink(entry.linkname, name, dir_fd=parent.fd))
-            self._dress_plain(entry, parent.fd, name, member.mtime_ns)
-            entry = msgspec.structs.replace(self._owned(_as_kept(entry, name, parent.fd)), mode=0o777, xattrs=())
+            self._dresser.dress_plain(entry, parent.fd, name, member.mtime_ns)
+            entry = msgspec.structs.replace(self._dresser.owned(as_kept(entry, name, parent.fd)), mode=0o777, xattrs=())
             parent.node.put(name, Node(entry))
         else:
             self._make_special(entry, member.mtime_ns, parent, name)
@@ -328,15 +320,15 @@ class _Extraction:
             fd = self._create(entry, parent, name, lambda: os.open(name, _NEW_FILE, 0o600, dir_fd=parent.fd))
         try:
             if member.extents is not None:
-                _write_sparse(fd, reader, member)
+                write_sparse(fd, reader, member)
             else:
                 while piece := reader.piece():
-                    _write_all(fd, piece)
-            self._dress(fd, entry, member.mtime_ns)
-            entry = _as_kept(entry, fd)
+                    write_all(fd, piece)
+            self._dresser.dress(fd, entry, member.mtime_ns)
+            entry = as_kept(entry, fd)
         finally:
             os.close(fd)
-        parent.node.put(name, Node(self._owned(entry)))
+        parent.node.put(name, Node(self._dresser.owned(entry)))
 
     def _create(self, entry: LayerEntry, parent: _Parent, name: str, make: Callable[[], _Made]) -> _Made:
         """Make an entry that is no directory, after removing what is in its way."""
@@ -363,11 +355,11 @@ class _Extraction:
                 self._remove(parent, name)
                 os.mkdir(name, 0o700, dir_fd=parent.fd)
                 if opaque:
-                    with _closing(os.open(name, _OPEN_DIRECTORY, dir_fd=parent.fd)) as fd:
+                    with closing(os.open(name, _OPEN_DIRECTORY, dir_fd=parent.fd)) as fd:
                         mark_opaque(fd, user=self._user)
                     self._has_opaque = True
         node = parent.node.child(name)
-        node.entry = msgspec.structs.replace(self._owned(entry), opaque=opaque)
+        node.entry = msgspec.structs.replace(self._dresser.owned(entry), opaque=opaque)
         node.mtime_ns, node.finish = mtime_ns, True
 
     def _make_link(self, entry: LayerEntry, parent: _Parent, name: str) -> None:
@@ -379,7 +371,7 @@ class _Extraction:
             target = f"{head}/{target_name}" if head else target_name
             if target == entry.path:
                 return
-            with _closing(open_beneath(self._root_fd, head, os.O_PATH | os.O_DIRECTORY)) as target_fd:
+            with closing(open_beneath(self._root_fd, head, os.O_PATH | os.O_DIRECTORY)) as target_fd:
                 if stat.S_ISDIR(os.stat(target_name, dir_fd=target_fd, follow_symlinks=False).st_mode):
                     raise LayerError(f"{entry.path!r} is a hard link to the directory {target!r}")
                 self._create(entry, parent, name, lambda: _link(target_fd, target_name, parent.fd, name))
@@ -407,51 +399,15 @@ class _Extraction:
             form = stat.S_IFCHR if entry.kind is Kind.CHARACTER_DEVICE else stat.S_IFBLK
             device = os.makedev(*entry.device)
             self._create(entry, parent, name, lambda: os.mknod(name, form | 0o600, device, dir_fd=parent.fd))
-        self._dress_plain(entry, parent.fd, name, mtime_ns)
-        entry = self._owned(_as_kept(entry, name, parent.fd))
+        self._dresser.dress_plain(entry, parent.fd, name, mtime_ns)
+        entry = self._dresser.owned(as_kept(entry, name, parent.fd))
         parent.node.put(name, Node(msgspec.structs.replace(entry, xattrs=())))
-
-    # -- owners, modes, times
-
-    def _owned(self, entry: LayerEntry) -> LayerEntry:
-        if isinstance(self._owners, tuple):
-            return msgspec.structs.replace(entry, uid=self._owners[0], gid=self._owners[1])
-        return entry
-
-    def _dress(self, fd: int, entry: LayerEntry, mtime_ns: int) -> None:
-        """Give an open file or directory its owner, mode, attributes and time; the order matters to the kernel."""
-        if self._owners == "disk":
-            os.fchown(fd, entry.uid, entry.gid)
-        elif isinstance(self._owners, tuple):
-            os.fchown(fd, *self._owners)
-        os.fchmod(fd, entry.mode)
-        if entry.xattrs:
-            write_xattrs(fd, entry.xattrs, strict=self._owners == "disk")
-        os.utime(fd, ns=_times(mtime_ns))
-
-    def _dress_plain(self, entry: LayerEntry, parent_fd: int, name: str, mtime_ns: int) -> None:
-        """Do the same for what cannot be opened without effects."""
-        if self._owners != "index":
-            owner = self._owners if isinstance(self._owners, tuple) else (entry.uid, entry.gid)
-            os.chown(name, *owner, dir_fd=parent_fd, follow_symlinks=False)
-        if entry.kind is not Kind.SYMLINK:
-            with _closing(os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)) as fd:
-                os.chmod(fd_path(fd), entry.mode)  # noqa: PTH101 - a descriptor, no path
-        os.utime(name, ns=_times(mtime_ns), dir_fd=parent_fd, follow_symlinks=False)
 
     def _finish_directory(self, path: str, node: Node) -> None:
         assert node.entry is not None
-        with _closing(open_beneath(self._root_fd, path, _OPEN_DIRECTORY)) as fd:
-            self._dress(fd, node.entry, node.mtime_ns)
-            node.entry = _as_kept(node.entry, fd)
-
-
-@contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+        with closing(open_beneath(self._root_fd, path, _OPEN_DIRECTORY)) as fd:
+            self._dresser.dress(fd, node.entry, node.mtime_ns)
+            node.entry = as_kept(node.entry, fd)
 
 
 def _link(target_fd: int, target_name: str, parent_fd: int, name: str) -> None:
@@ -460,43 +416,3 @@ def _link(target_fd: int, target_name: str, parent_fd: int, name: str) -> None:
 
 def _is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory + "/")
-
-
-def _times(mtime_ns: int) -> tuple[int, int]:
-    seconds = mtime_ns // _SECOND
-    if abs(seconds) > _TIME_LIMIT:
-        mtime_ns = _TIME_LIMIT * _SECOND * (1 if seconds > 0 else -1)
-    return mtime_ns, mtime_ns
-
-
-def _as_kept(entry: LayerEntry, at: int | str, dir_fd: int | None = None) -> LayerEntry:
-    """Give the entry with the time that the disk made of its time."""
-    if -_SURE_TIME <= entry.mtime < _SURE_TIME:
-        return entry
-    status = os.fstat(at) if isinstance(at, int) else os.stat(at, dir_fd=dir_fd, follow_symlinks=False)
-    return msgspec.structs.replace(entry, mtime=status.st_mtime_ns // _SECOND)
-
-
-def _write_sparse(fd: int, reader: TarReader, member: TarMember) -> None:
-    """Copy the pieces of a sparse file; its holes stay holes."""
-    assert member.extents is not None
-    extents = iter(member.extents)
-    room = 0
-    for chunk in reader.chunks():
-        piece = chunk
-        while piece:
-            while not room:
-                offset, room = next(extents)
-                os.lseek(fd, offset, os.SEEK_SET)
-            part = piece[:room]
-            _write_all(fd, part)
-            room -= len(part)
-            piece = piece[len(part) :]
-    os.ftruncate(fd, member.entry.size)
-
-
-def _write_all(fd: int, data: memoryview) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        data = data[written:]
-        written = os.write(fd, data)
