@@ -114,7 +114,7 @@ class BuildBoard:
             )
             if step.state == "failed":
                 lines += [f"     {line}" for line in step.text().splitlines()]
-        if self.failed and self.source:
+        if self.failed and self.failed.first_line and self.source:
             lines.append(offending(self.source, self.failed.first_line, self.failed.last_line))
         return "\n".join(lines)
 

@@ -139,8 +139,10 @@ class NotebookOutput:
 def _ending(board: BuildBoard, result: BuildResult | None) -> str:
     steps = list(board.steps.values())
     cached = sum(step.state == "cached" for step in steps)
-    seconds = sum(step.seconds or 0 for step in steps)
-    counts = f"{len(steps)} step{'' if len(steps) == 1 else 's'}, {cached} from the cache, {seconds:.2f} s"
+    times = [step.seconds for step in steps if step.seconds is not None]
+    counts = f"{len(steps)} step{'' if len(steps) == 1 else 's'}, {cached} from the cache"
+    if times:  # a plain Docker daemon tells none
+        counts += f", {sum(times):.2f} s"
     if board.failed is not None:
         return f"Build failed at step {board.failed.index} of {board.failed.total}"
     if result is None or not result.id:

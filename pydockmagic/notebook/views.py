@@ -98,7 +98,7 @@ def _docker_layers(client: Client, name: str, *, container: bool) -> LayerStack:
     diff_ids = list((facts.get("RootFS") or {}).get("Layers") or [])
     layers = []
     for row in reversed(client.image_history(image)):
-        made_by = str(row.get("CreatedBy", ""))
+        made_by = str(row.get("CreatedBy") or row.get("Comment") or "")
         # A step with bytes surely made a layer, RUN does even with none; the rest is metadata.
         empty = not row.get("Size") and not re.match(r"/bin/sh -c (?!#\(nop\))|RUN |COPY |ADD ", made_by)
         diff_id = diff_ids.pop(0) if diff_ids and not empty else ""
