@@ -5,6 +5,7 @@ Standard library only. It runs in a child of the supervisor that shares its memo
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -119,7 +120,8 @@ def _build(plan: Plan) -> None:
         if spec["domainname"]:
             linux.set_domain_name(spec["domainname"])
     if namespaces["net"] in ("private", "given"):
-        linux.loopback_up()
+        with contextlib.suppress(PermissionError):  # one given to us by another owner is theirs to set up
+            linux.loopback_up()
     sources = [_real_source(mount) for mount in spec["mounts"]]
     place = f"{plan.bundle}/{bundle.ROOTFS}"
     try:

@@ -11,7 +11,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 import signal
 import socket
 import struct
@@ -20,7 +19,7 @@ from typing import Any
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 _NUMBERS = {
     # name: (x86_64, aarch64); calls from 424 on have one number everywhere
     "capset": (126, 91),

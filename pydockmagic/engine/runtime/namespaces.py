@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import sys
-import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,56 +21,16 @@ import msgspec
 from pydockmagic.engine.errors import EngineError
 
 from . import bundle, wire
-from .channel import Channel, Message, unwrap
+from .channel import Channel, unwrap
 from .driver import AttachRequest, CgroupStats, Running
+from .nursery import Nursery
 from .spec import CgroupLimits, ContainerSpec, ExitRecord, ProcessSpec
+from .tracking import Tracked, exit_record, remove_bundle
 
 __all__ = ["NamespacesDriver"]
 
-_LAUNCH = Path(__file__).with_name("launch.py")
 _DEFAULT_ATTACH = AttachRequest()
 _LOOK_AGAIN_SECONDS = 0.01
-
-
-class _Container:
-    """A container as this engine knows it: the channel to its supervisor, and futures of what will end."""
-
-    def __init__(self, container_id: str, directory: str) -> None:
-        loop = asyncio.get_running_loop()
-        self.id = container_id
-        self.bundle = directory
-        self.channel: Channel | None = None
-        self.started: asyncio.Future[Message] = loop.create_future()
-        self.exit: asyncio.Future[ExitRecord] = loop.create_future()
-        self.execs: dict[str, asyncio.Future[ExitRecord]] = {}
-        self.resuming: asyncio.Task[None] | None = None
-        """Finds out why the supervisor is gone."""
-
-    def on_event(self, message: Message) -> None:
-        """Take what the supervisor tells unasked."""
-        event = message.get("event")
-        if event == "exit":
-            self.end(msgspec.convert(message["record"], ExitRecord))
-        elif event == "exec_exit":
-            future = self.exec_future(message["exec"])
-            if not future.done():
-                future.set_result(msgspec.convert(message["record"], ExitRecord))
-        elif not self.started.done():
-            self.started.set_result(message)
-
-    def end(self, record: ExitRecord) -> None:
-        """Make it known that the container ended, and everything in it."""
-        if not self.exit.done():
-            self.exit.set_result(record)
-        for future in self.execs.values():
-            if not future.done():
-                future.set_result(msgspec.structs.replace(record, oom_killed=False))
-
-    def exec_future(self, exec_id: str) -> asyncio.Future[ExitRecord]:
-        """Give the future of an exec's end."""
-        if exec_id not in self.execs:
-            self.execs[exec_id] = asyncio.get_running_loop().create_future()
-        return self.execs[exec_id]
 
 
 class NamespacesDriver:
@@ -83,20 +41,20 @@ class NamespacesDriver:
     def __init__(self, run_dir: Path, *, python: str = sys.executable, net: int | None = None) -> None:
         self._run_dir = run_dir
         self._index = run_dir / "containers"
-        self._python = python
-        self._net = net
-        self._zygote: Channel | None = None
-        self.zygote_pid = 0
-        """The process that keeps everything alive; for ``doctor`` and tests."""
-        self._zygote_lock = asyncio.Lock()
-        self._containers: dict[str, _Container] = {}
+        self._nursery = Nursery(run_dir, python, net)
+        self._containers: dict[str, Tracked] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def zygote_pid(self) -> int:
+        """Give the process that keeps everything alive."""
+        return self._nursery.pid
 
     async def open(self) -> None:
         """Connect to the zygote, starting one where there is none."""
         self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._index.mkdir(mode=0o700, exist_ok=True)
-        await self._connect_zygote()
+        await self._nursery.zygote()
 
     async def start(
         self,
@@ -122,7 +80,7 @@ class NamespacesDriver:
     async def _start(
         self, spec: ContainerSpec, net: int | None, listeners: Sequence[socket.socket], attach: Sequence[AttachRequest]
     ) -> Running:
-        container = _Container(spec.id, spec.bundle)
+        container = Tracked(spec.id, spec.bundle)
         self._prepare(container)
         pairs = [socket.socketpair() for _ in attach]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -131,7 +89,7 @@ class NamespacesDriver:
         self._containers[spec.id] = container
         container.channel = self._channel(container, ours)
         try:
-            channel = await self._connect_zygote()
+            channel = await self._nursery.zygote()
             request = {"spec": spec, "net": net is not None, "attach": attach}
             await channel.request("start", descriptors, **msgspec.to_builtins(request))
             theirs.close()
@@ -307,13 +265,11 @@ class NamespacesDriver:
             for future in container.execs.values():
                 future.cancel()
         self._containers.clear()
-        if self._zygote is not None:
-            self._zygote.close()
-            self._zygote = None
+        self._nursery.close()
 
     # supervisors
 
-    def _prepare(self, container: _Container) -> None:
+    def _prepare(self, container: Tracked) -> None:
         """Make the bundle ready for a start, clearing what an earlier run of the container left."""
         directory = Path(container.bundle)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -324,7 +280,7 @@ class NamespacesDriver:
             link.unlink(missing_ok=True)
             link.symlink_to(container.bundle)
 
-    async def _undo(self, container: _Container) -> None:
+    async def _undo(self, container: Tracked) -> None:
         """End a container whose start was given up in the middle. The link stays until then, for a later engine."""
         answer = await container.started
         if "error" not in answer:
@@ -332,7 +288,7 @@ class NamespacesDriver:
                 await self.delete(container.id)
         await self._forget(container)
 
-    async def _forget(self, container: _Container) -> None:
+    async def _forget(self, container: Tracked) -> None:
         """Leave nothing of a container that does not run."""
         if container.channel is not None:
             container.channel.close()
@@ -342,7 +298,7 @@ class NamespacesDriver:
         if self._containers.get(container.id) is container:
             del self._containers[container.id]
             (self._index / container.id).unlink(missing_ok=True)
-            await _remove_bundle(container.bundle)
+            await remove_bundle(container.bundle)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -350,26 +306,26 @@ class NamespacesDriver:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _channel(self, container: _Container, connection: socket.socket) -> Channel:
+    def _channel(self, container: Tracked, connection: socket.socket) -> Channel:
         return Channel(connection, on_event=container.on_event, on_close=lambda: self._lost(container))
 
-    def _lost(self, container: _Container) -> None:
+    def _lost(self, container: Tracked) -> None:
         """See why a supervisor closed its connection: it has ended, was killed, or dropped us for not reading."""
         if container.exit.done():
             return
         container.resuming = self._spawn(self._after_loss(container))
 
-    async def _after_loss(self, container: _Container) -> None:
+    async def _after_loss(self, container: Tracked) -> None:
         if not container.started.done():
             container.started.set_result({"error": "the container's supervisor ended before the start was over"})
         await self._resume(container)
 
-    async def _resume(self, container: _Container) -> None:
+    async def _resume(self, container: Tracked) -> None:
         """Connect to a container's supervisor, or learn how it ended; where nobody knows, see that it is ended."""
         while not container.exit.done() and not self._reconnect(container):
             if os.path.exists(f"{container.bundle}/{bundle.EXIT}"):  # noqa: ASYNC240 - one look
                 break
-            supervised = await self._is_supervised(container.id)
+            supervised = await self._nursery.supervises(container.id)
             if container.exit.done():
                 return
             if not supervised:
@@ -378,17 +334,9 @@ class NamespacesDriver:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # it is about to listen, or to be buried
         else:
             return
-        container.end(_exit_record(container.bundle))
+        container.end(exit_record(container.bundle))
 
-    async def _is_supervised(self, container_id: str) -> bool:
-        if self._zygote is None or not self._zygote.open:
-            return False
-        try:
-            return bool(await self._zygote.request("supervised", container=container_id))
-        except ConnectionError:
-            return False
-
-    def _reconnect(self, container: _Container) -> bool:
+    def _reconnect(self, container: Tracked) -> bool:
         try:
             connection = wire.connect(container.bundle, bundle.CONTROL)
         except OSError:
@@ -396,17 +344,17 @@ class NamespacesDriver:
         container.channel = self._channel(container, connection)
         return True
 
-    async def _find(self, container_id: str) -> _Container:
+    async def _find(self, container_id: str) -> Tracked:
         """Find a container of an earlier engine by its link. Raises ProcessLookupError."""
         try:
-            container = _Container(container_id, os.readlink(self._index / container_id))
+            container = Tracked(container_id, os.readlink(self._index / container_id))
         except OSError:
             raise ProcessLookupError(f"no such container: {container_id}") from None
         self._containers[container_id] = container
         await self._resume(container)
         return container
 
-    def _live(self, container_id: str) -> _Container:
+    def _live(self, container_id: str) -> Tracked:
         container = self._containers.get(container_id)
         if container is None or container.exit.done() or container.channel is None:
             raise ProcessLookupError(f"container {container_id} is not running")
@@ -421,70 +369,3 @@ class NamespacesDriver:
             return await channel.request(operation, descriptors, **fields)
         except ConnectionError:
             raise ProcessLookupError(f"container {container_id} is not running") from None
-
-    # the zygote
-
-    async def _connect_zygote(self) -> Channel:
-        async with self._zygote_lock:
-            if self._zygote is not None and self._zygote.open:
-                return self._zygote
-            for _ in range(3):
-                try:
-                    connection = wire.connect(str(self._run_dir), f"{wire.zygote_name()}.sock")
-                except OSError:
-                    await self._launch()
-                    continue
-                self._zygote = Channel(connection)
-                try:
-                    facts = await self._zygote.request("hello")
-                except ConnectionError:  # it was just ending
-                    continue
-                self.zygote_pid = facts["pid"]
-                return self._zygote
-            raise EngineError("the zygote cannot be reached")
-
-    async def _launch(self) -> None:
-        net = [str(self._net)] if self._net is not None else []
-        log = os.open(self._run_dir / "zygote.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                self._python,
-                "-I",
-                "-S",
-                str(_LAUNCH),
-                str(self._run_dir),
-                *net,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=[self._net] if self._net is not None else [],
-            )
-            if await process.wait():
-                text = (self._run_dir / "zygote.log").read_text(errors="replace").strip().splitlines()
-                raise EngineError(f"the zygote did not start: {text[-1] if text else process.returncode}")
-        finally:
-            os.close(log)
-
-
-async def _remove_bundle(directory: str) -> None:
-    """Remove a bundle: a few files of ours at once, anything more in a thread."""
-    for name in (bundle.CONTROL, bundle.STATE, bundle.EXIT):
-        with contextlib.suppress(OSError):
-            os.unlink(f"{directory}/{name}")
-    with contextlib.suppress(OSError):
-        os.rmdir(f"{directory}/{bundle.ROOTFS}")
-    try:
-        os.rmdir(directory)
-    except FileNotFoundError:
-        return
-    except OSError:
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-
-
-def _exit_record(directory: str) -> ExitRecord:
-    record = bundle.read_json(f"{directory}/{bundle.EXIT}")
-    if record is None:  # the bundle was taken away
-        now = time.time_ns()
-        return ExitRecord(code=137, started_ns=now, finished_ns=now, error=f"no exit record in {directory}")
-    return msgspec.convert(record, ExitRecord)

@@ -15,7 +15,7 @@ _WRONG_KIND = (
 )
 
 
-class Refusal(Exception):  # noqa: N818 - not an error of the program: an answer
+class Refusal(Exception):
     """A start that is refused. ``bare`` sentences are dockerd's own, without runc's preamble."""
 
     def __init__(self, text: str, *, bare: bool = False) -> None:

@@ -14,7 +14,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import linux
+from . import devices, linux
+from .paths import clean, make_directory, make_file
 from .refusal import Refusal, reason
 
 __all__ = ["enter", "finish", "mount_cgroups", "mount_console", "mount_system", "mount_users", "overlay_options"]
@@ -43,23 +44,6 @@ _PROPAGATION = {
 }
 _STILL = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 _MOUNT_PAGE = 4000
-_NODES = (
-    # the devices of every container (OCI runtime-spec, config-linux.md, "Default Devices")
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-)
-_LINKS = (
-    ("/proc/self/fd", "/dev/fd"),
-    ("/proc/self/fd/0", "/dev/stdin"),
-    ("/proc/self/fd/1", "/dev/stdout"),
-    ("/proc/self/fd/2", "/dev/stderr"),
-)
-_NOT_HOST_DEVICES = {"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev", "console", "ptmx"}
-_TTY_GROUP = 5
 
 
 def enter(spec: Mapping[str, Any], place: str) -> None:
@@ -110,15 +94,15 @@ def _mount_root(root: Mapping[str, Any], place: str) -> None:
 
 def mount_system(spec: Mapping[str, Any], shm_tree: int) -> None:
     """Mount /proc, /sys and /dev with what is in it, but for those that the person mounts over."""
-    taken = {_clean(mount["target"]) for mount in spec["mounts"]}
+    taken = {clean(mount["target"]) for mount in spec["mounts"]}
     mapped = spec["mapped"]
     if "/proc" not in taken:
         _system_mount("proc", "/proc", _STILL, "", mapped=mapped)
     if "/dev" not in taken:
-        _make("/dev")
+        make_directory("/dev")
         linux.mount("tmpfs", "/dev", "tmpfs", linux.MS_NOSUID | linux.MS_STRICTATIME, "mode=755,size=65536k")
-        _mount_devpts()
-        _make_devices(spec)
+        devices.mount_terminals()
+        devices.make_devices(spec)
     if "/sys" not in taken:
         flags = _STILL if spec["privileged"] else _STILL | linux.MS_RDONLY
         _system_mount("sysfs", "/sys", flags, "", mapped=mapped)
@@ -131,7 +115,7 @@ def mount_system(spec: Mapping[str, Any], shm_tree: int) -> None:
 
 
 def _mount_shm(spec: Mapping[str, Any], shm_tree: int) -> None:
-    _make("/dev/shm", mode=0o1777)  # noqa: S108
+    make_directory("/dev/shm", mode=0o1777)  # noqa: S108
     if shm_tree >= 0:
         linux.attach_tree(shm_tree, "/dev/shm")  # noqa: S108
         os.close(shm_tree)
@@ -144,7 +128,7 @@ def _mount_shm(spec: Mapping[str, Any], shm_tree: int) -> None:
 
 def _system_mount(kind: str, target: str, flags: int, data: str, *, mapped: bool) -> None:
     """Mount a kernel filesystem; rootless, where the kernel wants more rights than we have, bind the outer one."""
-    _make(target)
+    make_directory(target)
     try:
         linux.mount(kind, target, kind, flags, data)
     except OSError as error:
@@ -157,101 +141,10 @@ def _system_mount(kind: str, target: str, flags: int, data: str, *, mapped: bool
         linux.mount(target.lstrip("/"), target, flags=linux.MS_BIND | linux.MS_REC)
 
 
-def _mount_devpts() -> None:
-    _make("/dev/pts")
-    options = "newinstance,ptmxmode=0666,mode=0620"
-    flags = linux.MS_NOSUID | linux.MS_NOEXEC
-    try:
-        linux.mount("devpts", "/dev/pts", "devpts", flags, f"{options},gid={_TTY_GROUP}")
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        linux.mount("devpts", "/dev/pts", "devpts", flags, options)  # the tty group is not mapped here
-
-
-def _make_devices(spec: Mapping[str, Any]) -> None:
-    old_mask = os.umask(0)
-    try:
-        for name, major, minor in _NODES:
-            _make_node(f"dev/{name}", f"/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(major, minor))
-        if spec["privileged"]:
-            _make_host_devices()
-        for device in spec["devices"]:
-            _copy_node(device["source"], device["target"])
-    finally:
-        os.umask(old_mask)
-    os.symlink("pts/ptmx", "/dev/ptmx")
-    for source, link in _LINKS:
-        os.symlink(source, link)
-    if os.path.exists("/proc/kcore"):
-        _make_core_link(spec)
-
-
-def _make_core_link(spec: Mapping[str, Any]) -> None:
-    if spec["privileged"]:
-        os.symlink("/proc/kcore", "/dev/core")
-
-
-def _make_node(source: str, target: str, mode: int, device: int) -> None:
-    try:
-        os.mknod(target, mode, device)
-    except PermissionError:  # rootless: a bind mount of the host's node
-        os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC | os.O_WRONLY, 0o666))
-        linux.mount(source, target, flags=linux.MS_BIND)
-
-
-def _copy_node(source: str, target: str) -> None:
-    # absolute links of the host's /dev (/dev/cdrom) would be looked up inside the container: follow them by hand
-    path = source.lstrip("/")
-    try:
-        for _ in range(40):
-            status = os.lstat(path)
-            if not stat.S_ISLNK(status.st_mode):
-                break
-            path = os.path.normpath(os.path.join(os.path.dirname("/" + path), os.readlink(path))).lstrip("/")
-    except OSError as error:
-        raise Refusal(
-            f'error gathering device information while adding custom device "{source}": {reason(error)}', bare=True
-        ) from error
-    if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
-        raise Refusal(
-            f'error gathering device information while adding custom device "{source}": not a device node', bare=True
-        )
-    _make(os.path.dirname(target))
-    if os.path.lexists(target):
-        os.unlink(target)
-    _make_node(path, target, status.st_mode, status.st_rdev)
-    try:
-        os.chown(target, status.st_uid, status.st_gid)
-    except OSError:  # rootless
-        return
-
-
-def _make_host_devices() -> None:
-    """Give a privileged container every device of the host."""
-    for folder, directories, files in os.walk("dev"):
-        directories[:] = [name for name in directories if name not in _NOT_HOST_DEVICES]
-        for name in files:
-            source = f"{folder}/{name}"
-            if name in _NOT_HOST_DEVICES or os.path.lexists(f"/{source}") or not _is_device(source):
-                continue
-            status = os.lstat(source)
-            _make(f"/{folder}")
-            _make_node(source, f"/{source}", status.st_mode, status.st_rdev)
-
-
-def _is_device(path: str) -> bool:
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
-
-
 def mount_users(mounts: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> None:
     """Mount binds and tmpfs in order; ``sources`` are their real paths, found before the root was left."""
     for mount, source in zip(mounts, sources, strict=True):
-        target = os.path.realpath(_clean(mount["target"]))  # links, dangling ones too, lead where they do inside
+        target = os.path.realpath(clean(mount["target"]))  # links, dangling ones too, lead where they do inside
         try:
             if mount["kind"] == "tmpfs":
                 _mount_tmpfs(target, mount)
@@ -269,7 +162,7 @@ def mount_users(mounts: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> 
 def _mount_tmpfs(target: str, mount: Mapping[str, Any]) -> None:
     flags, data = _parse_options(mount["options"])
     mode = None if os.path.lexists(target) else 0o755
-    _make(target)
+    make_directory(target)
     if mode is None and not any(option.startswith("mode=") for option in data):
         data.append(f"mode={stat.S_IMODE(os.stat(target).st_mode):o}")  # as the directory was
     if mount["read_only"]:
@@ -280,9 +173,9 @@ def _mount_tmpfs(target: str, mount: Mapping[str, Any]) -> None:
 def _bind(source: str, target: str, mount: Mapping[str, Any]) -> None:
     inner = source.lstrip("/") or "."
     if stat.S_ISDIR(os.stat(inner).st_mode):
-        _make(target)
+        make_directory(target)
     else:
-        _make_file(target)
+        make_file(target)
     flags, _ = _parse_options(mount["options"])
     recursive = "bind" not in mount["options"]
     linux.mount(inner, target, flags=linux.MS_BIND | (linux.MS_REC if recursive else 0))
@@ -324,7 +217,7 @@ def mount_cgroups(spec: Mapping[str, Any], hierarchies: Mapping[str, str], paths
     ``hierarchies`` is where the host mounts each controller, ``paths`` the container's directories.
     """
     target = "/sys/fs/cgroup"
-    if not paths or any(_clean(mount["target"]) == target for mount in spec["mounts"]) or not os.path.isdir(target):
+    if not paths or any(clean(mount["target"]) == target for mount in spec["mounts"]) or not os.path.isdir(target):
         return
     private = spec["namespaces"]["cgroup"] == "private"
     read_only = 0 if spec["privileged"] else linux.MS_RDONLY
@@ -360,7 +253,7 @@ def _bind_cgroup(source: str, target: str, read_only: int) -> None:
 
 def mount_console(master: int) -> None:
     """Make the container's terminal its /dev/console."""
-    _make_file("/dev/console")
+    make_file("/dev/console")
     linux.mount(linux.terminal_name(master), "/dev/console", flags=linux.MS_BIND)
 
 
@@ -404,22 +297,3 @@ def _mask(path: str) -> None:
         return
     except NotADirectoryError:
         linux.mount("tmpfs", path, "tmpfs", linux.MS_RDONLY)
-
-
-def _clean(path: str) -> str:
-    return os.path.normpath("/" + path.lstrip("/"))
-
-
-def _make(path: str, mode: int = 0o755) -> None:
-    try:
-        os.makedirs(path, mode, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
-
-
-def _make_file(path: str) -> None:
-    if os.path.isdir(path):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-    if not os.path.exists(path):
-        _make(os.path.dirname(path))
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))

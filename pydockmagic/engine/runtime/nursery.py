@@ -1,0 +1,87 @@
+"""The engine's way to the zygote: find the one that lives in the run directory, or start one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from pydockmagic.engine.errors import EngineError
+
+from . import wire
+from .channel import Channel
+
+__all__ = ["Nursery"]
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+
+
+class Nursery:
+    """Keeps a connection to the zygote. ``net`` is the network namespace that a new one is to live in (rootless)."""
+
+    def __init__(self, run_dir: Path, python: str, net: int | None) -> None:
+        self._run_dir = run_dir
+        self._python = python
+        self._net = net
+        self._channel: Channel | None = None
+        self._lock = asyncio.Lock()
+        self.pid = 0
+
+    async def zygote(self) -> Channel:
+        """Give the connection, to a new zygote where the old one has gone. Raises EngineError."""
+        async with self._lock:
+            if self._channel is not None and self._channel.open:
+                return self._channel
+            for _ in range(3):
+                try:
+                    connection = wire.connect(str(self._run_dir), f"{wire.zygote_name()}.sock")
+                except OSError:
+                    await self._launch()
+                    continue
+                channel = Channel(connection)
+                try:
+                    facts = await channel.request("hello")
+                except ConnectionError:  # it was just ending
+                    continue
+                self._channel, self.pid = channel, facts["pid"]
+                return channel
+            raise EngineError("the zygote cannot be reached")
+
+    async def supervises(self, container_id: str) -> bool:
+        """Say whether the zygote, if one is connected, has a supervisor for a container (or has yet to bury it)."""
+        if self._channel is None or not self._channel.open:
+            return False
+        try:
+            return bool(await self._channel.request("supervised", container=container_id))
+        except ConnectionError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the zygote; it ends by itself when nobody needs it."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    async def _launch(self) -> None:
+        net = [str(self._net)] if self._net is not None else []
+        log = self._run_dir / "zygote.log"
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._python,
+                "-I",
+                "-S",
+                str(_LAUNCH),
+                str(self._run_dir),
+                *net,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=descriptor,
+                start_new_session=True,
+                pass_fds=[self._net] if self._net is not None else [],
+            )
+        finally:
+            os.close(descriptor)
+        if await process.wait():
+            lines = log.read_text(errors="replace").strip().splitlines()
+            raise EngineError(f"the zygote did not start: {lines[-1] if lines else process.returncode}")
