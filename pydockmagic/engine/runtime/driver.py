@@ -103,7 +103,12 @@ class RuntimeDriver(Protocol):
         ...
 
     async def exec(
-        self, container_id: str, exec_id: str, process: ProcessSpec, *, privileged: bool = False,
+        self,
+        container_id: str,
+        exec_id: str,
+        process: ProcessSpec,
+        *,
+        privileged: bool = False,
         attach: AttachRequest | None = None,
     ) -> Running:
         """Start one more process in a running container. Raises ``StartError``."""

@@ -30,6 +30,9 @@ _DRAIN_SECONDS = 1.0
 """How long output may still come after a process ended (from children that keep its pipes)."""
 
 
+_STOP_SECONDS = 10
+
+
 class Supervisor:
     """Everything one container needs, from start to its exit record."""
 
@@ -209,6 +212,8 @@ class Supervisor:
             self._net = -1
         if not self._private_pids:
             linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # daemons of the container become our children
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGALRM, self._stop)
 
     def _clean_up(self) -> None:
         with contextlib.suppress(OSError):
@@ -222,6 +227,14 @@ class Supervisor:
             os.rmdir(f"{self._bundle}/{files.ROOTFS}")
 
     # the end
+
+    def _stop(self, number: int, _frame: object) -> None:
+        """Stop the container as ``docker stop`` does: the machine goes down, or the person logs out."""
+        if self._main.running:
+            last = number == signal.SIGALRM
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._main.pidfd, signal.SIGKILL if last else signal.SIGTERM)
+            signal.alarm(0 if last else _STOP_SECONDS)
 
     def _main_ended(self) -> None:
         main = self._main

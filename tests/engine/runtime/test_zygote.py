@@ -285,3 +285,12 @@ def test_a_slow_client_of_an_ended_container_does_not_hold_up_the_next_engine(ow
     assert own.do(own.driver.recover())[spec.id].code == 2
     own.delete(spec)
     assert own.do(talk(slow))[0].splitlines()[-1] == b"100000"
+
+
+def test_a_supervisor_that_is_asked_to_end_stops_its_container_first(own):
+    spec = own.spec("sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+    running = own.start(spec, BOTH)
+    own.do(read_until(running.streams[0], b"ready\n"))
+    running.streams[0].close()
+    os.kill(supervisor_of(running.pid), signal.SIGTERM)
+    assert own.wait(spec).code == 3
