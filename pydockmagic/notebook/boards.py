@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildBoard", "PullBoard", "Step", "offending", "offending_html"]
 
-_SIGNS = {"started": "▶", "cached": "↺", "done": "✓", "failed": "✗"}
-_WORDS = {"started": "running", "cached": "from the cache", "done": "built", "failed": "failed"}
+_SIGNS = {"started": "▶", "stopped": "■", "cached": "↺", "done": "✓", "failed": "✗"}
+_WORDS = {"started": "running", "stopped": "stopped", "cached": "from the cache", "done": "built", "failed": "failed"}
 _TAIL = 6
 _MOST_LINES = 2000
 
@@ -90,6 +90,12 @@ class BuildBoard:
         step.seconds = progress.seconds if progress.seconds is not None else step.seconds
         step.size = progress.size if progress.size is not None else step.size
         step.exit_code = progress.exit_code if progress.exit_code is not None else step.exit_code
+
+    def stop(self) -> None:
+        """Note that nothing more will come: the step that was running did not end."""
+        for step in self.steps.values():
+            if step.state == "started":
+                step.state = "stopped"
 
     @property
     def failed(self) -> Step | None:

@@ -132,6 +132,7 @@ class NotebookOutput:
             self._pull.done = True
             self._pull_canvas.draw()
         if self._build_canvas is not None:
+            self.build.stop()
             self.build.ended = _ending(self.build, result)
             self._build_canvas.draw()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import DockerError
-from .later import Later
 
 if TYPE_CHECKING:
     from pydockmagic.client import Client
@@ -38,7 +37,7 @@ class Session:
         if self._connection is None:
             from pydockmagic.commands import Connection  # noqa: PLC0415 - %load_ext is to be quick
 
-            self._connection = Connection(factory=_connect)
+            self._connection = Connection()
         return self._connection
 
     @property
@@ -110,19 +109,6 @@ class Session:
         self.stop_feed()
         if self._connection is not None:
             self._connection.close()
-
-
-def _connect(target: str | None) -> Client:
-    """Connect as ``client.connect`` does, and load the HTTP library while the embedded engine starts."""
-    from pydockmagic.client import Client, choose, embedded  # noqa: PLC0415
-
-    address = choose(target)
-    if address is None:
-        starting = Later(embedded.ensure, "pydock-start")
-        import httpx  # noqa: F401, PLC0415
-
-        address = starting.result()
-    return Client(address)
 
 
 class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():`

@@ -105,6 +105,15 @@ def test_a_build_ends_as_one_output_that_says_what_was_built(capture):
     assert last["text/plain"].splitlines()[0] == "Built web:latest (ffffffffffff): 3 steps, 0 from the cache, 1.50 s"
 
 
+def test_a_build_that_was_interrupted_shows_where(capture):
+    output = NotebookOutput()
+    with capture as captured:
+        output.step(progress(1, "done"))
+        output.step(progress(2, "started"))
+        output.finish()
+    assert " ■ 2/3 RUN echo one && false  [stopped" in captured.displays[-1]["data"]["text/plain"]
+
+
 def test_updates_are_throttled(capture):
     output = NotebookOutput(rate=8)
     with capture as captured:
