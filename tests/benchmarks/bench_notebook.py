@@ -25,7 +25,9 @@ def _kernel(root: Path) -> Iterator[BlockingKernelClient]:
     """Give a fresh kernel whose embedded engine keeps its data below ``root``."""
     manager = KernelManager(kernel_name="python3")
     # The kernel warns of plain tcp on stderr; its figures are what is asked for here.
-    manager.start_kernel(stderr=subprocess.DEVNULL, env={**os.environ, "PYDOCK_ROOT": str(root), "XDG_RUNTIME_DIR": str(root.parent)})
+    manager.start_kernel(
+        stderr=subprocess.DEVNULL, env={**os.environ, "PYDOCK_ROOT": str(root), "XDG_RUNTIME_DIR": str(root.parent)}
+    )
     client = manager.client()
     client.start_channels()
     try:
