@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -68,6 +69,7 @@ def clone_flags(spec: Mapping[str, Any]) -> int:
 def run(plan: Plan) -> NoReturn:
     """Do everything up to exec in a freshly cloned child; what goes wrong is told through ``plan.sync``."""
     try:
+        _import_no_more()
         _enter_cgroup(plan)
         _build(plan)
         _execute(plan)
@@ -79,6 +81,7 @@ def run(plan: Plan) -> NoReturn:
 def run_exec(plan: Plan, process: Mapping[str, Any], pidfd: int, pid: int) -> NoReturn:
     """Join a running container's namespaces and become ``process``; the pid namespace is joined by the clone."""
     try:
+        _import_no_more()
         _enter_cgroup(plan)
         _set_oom_score(process["oom_score_adj"])
         _join_all(pidfd, pid, private_cgroup=plan.spec["namespaces"]["cgroup"] == "private")
@@ -88,6 +91,11 @@ def run_exec(plan: Plan, process: Mapping[str, Any], pidfd: int, pid: int) -> No
     except BaseException as error:  # noqa: BLE001
         _complain(plan.sync, error)
     os._exit(1)
+
+
+def _import_no_more() -> None:
+    """Load no further module: once inside, its file would be the container's."""
+    sys.meta_path.clear()
 
 
 def _complain(sync: socket.socket, error: BaseException) -> None:

@@ -16,7 +16,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from . import identity, linux, seccomp, wire
+from . import identity, linux, reaper, seccomp, wire
 from .refusal import Refusal, quoted, reason
 
 __all__ = ["Launch", "Stdio", "complain", "execute", "prepare_terminal", "set_window"]
@@ -89,9 +89,7 @@ def execute(process: Mapping[str, Any], stdio: Stdio, launch: Launch) -> NoRetur
     linux.reset_signals()
     linux.close_range(3, on_exec=True)
     if launch.fork_init:
-        from . import reaper  # noqa: PLC0415 - rarely needed
-
-        reaper.stay_behind(launch.sync.fileno())
+        reaper.stay_behind()
     try:
         os.execve(program, arguments, environment)  # noqa: S606 - a shell has no place here
     except (OSError, ValueError) as error:

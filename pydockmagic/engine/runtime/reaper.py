@@ -27,7 +27,7 @@ _NOT_PASSED_ON = {
 }
 
 
-def stay_behind(sync: int) -> None:
+def stay_behind() -> None:
     """Fork; return in the child, which execs the program. The parent never returns: it is init until that ends."""
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
     waited = signal.valid_signals() - _NOT_PASSED_ON | {signal.SIGCHLD}
@@ -38,7 +38,7 @@ def stay_behind(sync: int) -> None:
         os.setpgid(0, 0)
         _take_terminal()
         return
-    os.close(sync)  # else the supervisor would wait for our exec
+    linux.close_range(3, on_exec=False)  # the supervisor's, and the socket on which it waits for our exec
     while True:
         number = signal.sigwait(waited)
         if number != signal.SIGCHLD:

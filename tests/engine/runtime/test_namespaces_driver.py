@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.runtime import ALL, BOTH, read_until, talk
+from support.runtime import ALL, BOTH, Result, read_until, talk
 
 from pydockmagic.engine.errors import StartError
 from pydockmagic.engine.runtime import defaults, linux
@@ -618,3 +618,34 @@ def test_daemons_of_a_container_with_the_hosts_pids_end_with_it(box):
     host = Namespaces(pid="host")
     daemon = int(box.run("sh", "-c", "(setsid sh -c 'echo $$; exec sleep 1000' &) | head -n 1", namespaces=host).stdout)
     assert not Path(f"/proc/{daemon}").exists()
+
+
+def test_without_a_static_init_on_the_machine_a_small_one_of_ours_does(tmp_path, busybox_root):
+    import sys
+
+    from support.runtime import Box
+
+    from pydockmagic.engine.runtime import container_init
+    from pydockmagic.engine.runtime.namespaces import NamespacesDriver
+
+    hide = "".join(f"[ -e {path} ] && mount --bind /dev/null {path};" for path in container_init._STATIC_INITS)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec unshare -m sh -c \'{hide} exec {sys.executable} "$@"\' sh "$@"\n')
+    python.chmod(0o755)
+
+    class Bare(Box):
+        def new_driver(self):
+            return NamespacesDriver(self.folder / "run", python=str(python))
+
+    box = Bare(tmp_path / "box", busybox_root)
+    spec = box.spec("sh", "-c", "sleep 1000", init=True)
+    box.start(spec)
+    assert "sleep 1000" in box.exec(spec, "ps").stdout
+    inspected = box.exec(spec, "sh", "-c", "readlink /proc/1/exe; cat /proc/1/environ; ls /proc/1/fd | wc -l")
+    assert inspected.stdout == "3\n"
+    assert "denied" in inspected.stderr
+    box.do(box.driver.signal(spec.id, signal.SIGTERM))
+    assert box.wait(spec).code == 143
+    assert box.run("sh", "-c", "exit 9", init=True).code == 9
+    assert box.run("sh", "-c", "(sleep 0.01 &) ; tty; exit 4", init=True, tty=True) == Result(4, "/dev/pts/0\r\n", "")
+    box.close()
