@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from ipykernel.ipkernel import IPythonKernel
 
-from pydockmagic.version import __version__
 from pydockmagic.notebook import load
+from pydockmagic.version import __version__
 
 from .cells import kind_of, translated
 
