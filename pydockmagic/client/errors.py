@@ -19,7 +19,6 @@ ClientError                 anything below
 ```
 """
 
-# ruff: noqa: N818 - named for what happened
 from __future__ import annotations
 
 __all__ = [

@@ -55,7 +55,7 @@ class CommandError(Exception):
         return "".join(parts)
 
 
-class Interrupted(CommandError):  # noqa: N818 - named for what happened
+class Interrupted(CommandError):
     """A person interrupted the command; ``message`` says what became of the container. docker prints nothing."""
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["ValueProblem", "convert"]
 
 
-class ValueProblem(Exception):  # noqa: N818 - becomes part of docker's sentence
+class ValueProblem(Exception):
     """A value that does not fit its option; ``str()`` is the end of docker's sentence."""
 
 

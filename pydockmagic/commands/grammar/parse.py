@@ -20,7 +20,7 @@ __all__ = ["HelpAsked", "Parsed", "parse"]
 _FLAG_ERROR = 125
 
 
-class HelpAsked(Exception):  # noqa: N818 - a way out, not an error
+class HelpAsked(Exception):
     """``--help`` was among the options."""
 
     def __init__(self, command: Command, name: str, *, short: bool = False) -> None:

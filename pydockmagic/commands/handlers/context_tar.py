@@ -25,7 +25,7 @@ _IGNORE_FILE = ".dockerignore"
 _CHUNK = 1 << 20
 
 
-class ContextProblem(Exception):  # noqa: N818 - becomes docker's sentence
+class ContextProblem(Exception):
     """The context cannot be read; ``str()`` is docker's sentence."""
 
 

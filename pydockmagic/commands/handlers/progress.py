@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamFailed", "show_pull"]
 
 
-class StreamFailed(ApiError):  # noqa: N818 - named for what happened
+class StreamFailed(ApiError):
     """The daemon told of a failure in the middle of a stream, with docker's sentence alone."""
 
     def __init__(self, message: str, code: int = 0) -> None:

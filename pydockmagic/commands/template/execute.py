@@ -36,11 +36,11 @@ _DEEPEST = 100  # Go allows 100,000; nobody needs more in a list, and Python has
 _ABSENT = object()
 
 
-class _Break(Exception):  # noqa: N818 - a way out of a loop
+class _Break(Exception):
     pass
 
 
-class _Continue(Exception):  # noqa: N818 - a way to the loop's next round
+class _Continue(Exception):
     pass
 
 

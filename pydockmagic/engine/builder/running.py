@@ -28,7 +28,7 @@ _STDERR = 2
 _SCRIPTS = "/dev/pipes"
 
 
-class RunFailed(EngineError):  # noqa: N818 - what happened, not that it is an error
+class RunFailed(EngineError):
     """The command ended with another code than 0."""
 
     def __init__(self, command: Sequence[str], code: int) -> None:

@@ -25,7 +25,7 @@ ARCHITECTURE = _ARCHITECTURES.get(platform.machine(), platform.machine())
 """This machine's architecture in Go's words, as image configs name it."""
 
 
-class Missing(Exception):  # noqa: N818 - a state of the machine, told to the person as it is
+class Missing(Exception):
     """This machine lacks what the starter is made of; the text says what, and how it can be had."""
 
 
