@@ -145,6 +145,16 @@ def test_an_interrupt_reaches_the_program(context):
     assert "container int ended with exit code 9" in caught.value.message
 
 
+def test_a_program_that_ignores_the_interrupt_is_killed(context):
+    from dataclasses import replace
+
+    with pytest.raises(Interrupted) as caught:
+        docker("run --name deaf busybox sh -c 'echo ready; exec sleep 1000'", replace(context, output=Pressing()))
+    assert "so it is killed" in caught.value.result.stdout
+    assert caught.value.message.startswith("interrupted: container deaf ended with exit code 137")
+    assert docker("inspect -f '{{.State.Running}}' deaf", context).stdout == "false\n"
+
+
 def test_an_attached_container_is_left_running_when_its_stream_is_closed(context, client):
     docker("run -d --name bg busybox sleep 1000", context)
     stream = client.container_attach("bg")

@@ -30,7 +30,9 @@ class Interrupts:
     """What to do when a person interrupts: pass it on first, kill next, at last let go.
 
     ``send`` sends a signal to the container; ``None`` where it gets none (``exec``, ``--sig-proxy=false``). On a
-    terminal (``echo``) docker's own way holds: pass on twice, give up at the third.
+    terminal (``echo``) docker's own way holds: pass on twice, give up at the third. Elsewhere a program that does not
+    react to the first one within 3 seconds is killed without a second one: a cell that was interrupted must not leave
+    its container running.
     """
 
     def __init__(self, send: Callable[[str], None] | None, context: Context) -> None:
@@ -129,9 +131,10 @@ class Session:
             except TimeoutError:
                 patience = None
                 self._sink.out(
-                    "\nThe program does not react to the interrupt (the first process of a container ignores signals "
-                    "that it has no handler for). Interrupt again to kill it.\n"
+                    "\nThe program did not react to the interrupt (the first process of a container ignores signals "
+                    "that it has no handler for), so it is killed.\n"
                 )
+                self._interrupts.happened()
             except KeyboardInterrupt:
                 if not self._interrupts.happened():
                     self.detached = True
