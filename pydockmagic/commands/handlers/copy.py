@@ -141,6 +141,8 @@ def _unpack(chunks: Iterator[bytes], place: Path, old: str, new: str, *, content
     """Unpack an archive whose first name is ``old`` as ``new``; nothing can leave ``place`` (tar's data filter)."""
     raw = _Reader(chunks)
     with tarfile.open(fileobj=io.BufferedReader(raw, _CHUNK), mode="r|") as tar:
+        # Checked here, by ``_as_it_was``: Python before 3.11.4 has no filters.
+        tar.extraction_filter = lambda member, _: member
         for member in tar:
             name = member.name.lstrip("/")
             rest = name[len(old) :].lstrip("/") if old and (name == old or name.startswith(f"{old}/")) else name
@@ -150,7 +152,7 @@ def _unpack(chunks: Iterator[bytes], place: Path, old: str, new: str, *, content
             if member.islnk():
                 inner = member.linkname.lstrip("/").removeprefix(old).lstrip("/")
                 member.linkname = "/".join(part for part in (new, inner) if part)
-            tar.extract(member, place, filter=_as_it_was)
+            tar.extract(_as_it_was(member, str(place)), place)
     return raw.size
 
 
@@ -164,7 +166,8 @@ def _as_it_was(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo:
         _inside(root, member.linkname)
     if member.ischr() or member.isblk():
         raise ClientError(f"{member.name}: devices are not copied")
-    return member.replace(uid=os.getuid(), gid=os.getgid(), uname="", gname="", deep=False)
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+    return member
 
 
 def _inside(root: str, name: str) -> str:
