@@ -7,8 +7,9 @@ ARG; a command of RUN, CMD or ENTRYPOINT is left to the shell that runs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from .errors import SubstitutionError
 from .records import (

@@ -6,7 +6,7 @@ and its lines in the file (1-based, inclusive). Variables in the values are not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = [
     "Add",
@@ -36,8 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instruction:
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """What all instructions have."""
 
     source: str = ""
@@ -50,8 +49,7 @@ class Instruction:
         return type(self).__name__.upper()
 
 
-@dataclass(frozen=True)
-class KeyValue:
+class KeyValue(msgspec.Struct, frozen=True):
     """``key=value``; ``delimited`` is false for the old form ``key value``."""
 
     key: str
@@ -59,8 +57,7 @@ class KeyValue:
     delimited: bool = True
 
 
-@dataclass(frozen=True)
-class ArgPair:
+class ArgPair(msgspec.Struct, frozen=True):
     """One build argument; ``value`` is None without a default, ``comment`` what the comment above says of it."""
 
     key: str
@@ -68,8 +65,7 @@ class ArgPair:
     comment: str = ""
 
 
-@dataclass(frozen=True)
-class InlineFile:
+class InlineFile(msgspec.Struct, frozen=True):
     """A heredoc as a file: its text (tabs already stripped where asked) and whether variables are expanded in it."""
 
     name: str
@@ -77,29 +73,25 @@ class InlineFile:
     expand: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Env(Instruction):
+class Env(Instruction, frozen=True, kw_only=True):
     """ENV."""
 
     pairs: tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Label(Instruction):
+class Label(Instruction, frozen=True, kw_only=True):
     """LABEL."""
 
     pairs: tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Maintainer(Instruction):
+class Maintainer(Instruction, frozen=True, kw_only=True):
     """MAINTAINER (deprecated)."""
 
     maintainer: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Transfer(Instruction):
+class _Transfer(Instruction, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     contents: tuple[InlineFile, ...] = ()
     destination: str
@@ -109,8 +101,7 @@ class _Transfer(Instruction):
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Add(_Transfer):
+class Add(_Transfer, frozen=True, kw_only=True):
     """ADD. ``unpack`` and ``keep_git_dir`` are None when not given."""
 
     keep_git_dir: bool | None = None
@@ -118,45 +109,39 @@ class Add(_Transfer):
     unpack: bool | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Copy(_Transfer):
+class Copy(_Transfer, frozen=True, kw_only=True):
     """COPY."""
 
     from_: str = ""
     parents: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Onbuild(Instruction):
+class Onbuild(Instruction, frozen=True, kw_only=True):
     """ONBUILD; ``expression`` is the instruction kept for later, heredocs and all."""
 
     expression: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Workdir(Instruction):
+class Workdir(Instruction, frozen=True, kw_only=True):
     """WORKDIR."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class MountFlag:
+class MountFlag(msgspec.Struct, frozen=True):
     """``RUN --mount=``: the options as written, in order, without the type."""
 
     kind: str
     options: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Command(Instruction):
+class _Command(Instruction, frozen=True, kw_only=True):
     command: tuple[str, ...]
     prepend_shell: bool = True
     files: tuple[InlineFile, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run(_Command):
+class Run(_Command, frozen=True, kw_only=True):
     """RUN. ``flags`` names the flags that were used."""
 
     mounts: tuple[MountFlag, ...] = ()
@@ -165,18 +150,15 @@ class Run(_Command):
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cmd(_Command):
+class Cmd(_Command, frozen=True, kw_only=True):
     """CMD."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entrypoint(_Command):
+class Entrypoint(_Command, frozen=True, kw_only=True):
     """ENTRYPOINT."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Healthcheck(Instruction):
+class Healthcheck(Instruction, frozen=True, kw_only=True):
     """HEALTHCHECK. Durations in nanoseconds; zero takes over what the base image says."""
 
     test: tuple[str, ...]
@@ -187,50 +169,43 @@ class Healthcheck(Instruction):
     retries: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expose(Instruction):
+class Expose(Instruction, frozen=True, kw_only=True):
     """EXPOSE; sorted."""
 
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class User(Instruction):
+class User(Instruction, frozen=True, kw_only=True):
     """USER."""
 
     user: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Volume(Instruction):
+class Volume(Instruction, frozen=True, kw_only=True):
     """VOLUME."""
 
     volumes: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StopSignal(Instruction):
+class StopSignal(Instruction, frozen=True, kw_only=True):
     """STOPSIGNAL."""
 
     signal: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arg(Instruction):
+class Arg(Instruction, frozen=True, kw_only=True):
     """ARG."""
 
     args: tuple[ArgPair, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shell(Instruction):
+class Shell(Instruction, frozen=True, kw_only=True):
     """SHELL."""
 
     shell: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage(Instruction):
+class Stage(Instruction, frozen=True, kw_only=True):
     """FROM and all that follows it; ``stage_name`` is in lower case."""
 
     base: str
@@ -245,8 +220,7 @@ class Stage(Instruction):
         return "FROM"
 
 
-@dataclass(frozen=True)
-class Dockerfile:
+class Dockerfile(msgspec.Struct, frozen=True):
     """A whole file: the ARGs before the first FROM, the stages, the escape character, and warnings with lines."""
 
     stages: tuple[Stage, ...]

@@ -7,7 +7,9 @@ nothing of it is needed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from pydockmagic.dockerfile import Copy, Dockerfile, KeyValue, Label, Stage, expand_word
 from pydockmagic.dockerfile.errors import DockerfileError
