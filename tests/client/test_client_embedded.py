@@ -12,7 +12,8 @@ from pydockmagic.client import EngineStartFailed, embedded
 
 # An engine of a few lines: listens, says where, ends when told to.
 ENGINE = """
-import os, signal, socket, sys
+import os, signal, socket, sys, threading
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 path = arguments["--host"].removeprefix("unix://")
 if os.path.exists(path):
@@ -22,10 +23,12 @@ listener.bind(path)
 listener.listen()
 with open(os.path.join(arguments["--data-root"], "starts"), "a") as file:
     file.write("x")
+def accept():
+    while True:
+        listener.accept()
+threading.Thread(target=accept, daemon=True).start()
 print("unix://" + path, flush=True)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-while True:
-    listener.accept()
+signal.sigwait({signal.SIGTERM})
 """
 
 

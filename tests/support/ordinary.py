@@ -72,4 +72,8 @@ class OrdinaryUser:
         return subprocess.Popen(self.command(program, *arguments), stdin=-1, stdout=-1, **self.options())
 
     def close(self):
+        for folder, _, _ in os.walk(self.folder):
+            # overlayfs leaves a work folder that its owner may not enter
+            for path in Path(folder).glob("work/work"):
+                path.chmod(0o700)
         shutil.rmtree(self.folder)

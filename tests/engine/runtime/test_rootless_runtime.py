@@ -11,8 +11,9 @@ from support.runtime import make_busybox_root
 pytestmark = pytest.mark.rootless
 
 PROGRAM = """
-import asyncio, json, sys, warnings
+import asyncio, json, os, sys, warnings
 from pathlib import Path
+os.environ["PATH"] = ""  # newuidmap is not found, so that there is a single id
 from pydockmagic.engine.runtime import sandbox
 folder = Path(sys.argv[1])
 info = sandbox.enter(folder / "run")
