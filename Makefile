@@ -2,6 +2,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# JupyterLab asks root for a word of consent; on a machine of one's own (a container, a lab machine) it is given here.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help lab demo test conformance check bench format clean
@@ -21,7 +23,7 @@ $(VENV)/stamp-dev: $(VENV)/stamp-lab
 	touch $@
 
 lab: $(VENV)/stamp-lab  ## set up and open JupyterLab on the notebooks
-	jupyter lab --ServerApp.root_dir=notebooks 01-first-container.ipynb $(LAB_OPTIONS)
+	jupyter lab $(ALLOW_ROOT) notebooks/01-first-container.ipynb $(LAB_OPTIONS)
 
 demo: $(VENV)/stamp-lab  ## execute the notebooks headless into build/demo/
 	python scripts/demo.py notebooks build/demo
