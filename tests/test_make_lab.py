@@ -4,11 +4,26 @@ import os
 import re
 import signal
 import subprocess
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = "--no-browser --ip=127.0.0.1 --port=0 --IdentityProvider.token=t"
+
+
+def status_of(address):
+    """Ask until somebody listens: the server tells its address a moment before it does."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                return answer.status
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
 
 
 def test_make_lab_serves_the_first_notebook(tmp_path):
@@ -26,8 +41,7 @@ def test_make_lab_serves_the_first_notebook(tmp_path):
         else:
             raise AssertionError(said)
         address = f"{found[0]}/api/contents/01-first-container.ipynb?content=0&token=t"
-        with urllib.request.urlopen(address, timeout=30) as answer:
-            assert answer.status == 200
+        assert status_of(address) == 200
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.stdout.close()

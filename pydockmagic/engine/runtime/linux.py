@@ -26,6 +26,7 @@ _NUMBERS = {
     "clone": (56, 220),
     "keyctl": (250, 219),
     "pivot_root": (155, 41),
+    "rt_sigaction": (13, 134),
 }
 _COLUMN = 1 if MACHINE in ("aarch64", "arm64") else 0
 _MOVE_MOUNT, _OPEN_TREE, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 428, 430, 431, 432
@@ -374,4 +375,8 @@ def reset_signals() -> None:
                 signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
             continue
+    # The two that the C library keeps for itself: its posix_spawn leaves them ignored in every child (of make, say),
+    # and its sigaction refuses to touch them.
+    for number in (32, 33):
+        _named("rt_sigaction", ctypes.c_long(number), ctypes.create_string_buffer(32), None, ctypes.c_size_t(8))
     signal.pthread_sigmask(signal.SIG_SETMASK, [])

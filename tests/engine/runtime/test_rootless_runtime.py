@@ -72,6 +72,10 @@ async def live(driver):
     record = await driver.wait_exec("lived", "e")
     state = lambda: Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0]
     await driver.pause("lived")
+    for _ in range(200):  # a stop by signal arrives when the process next runs
+        if state() in "TD":
+            break
+        await asyncio.sleep(0.02)
     paused, pids = state(), await driver.processes("lived")
     await driver.unpause("lived")
     await driver.signal("lived", 15)
