@@ -99,7 +99,9 @@ class Machine:
         if case["op"] == "archive PUT":
             body = _tar()
         path = case["path"].replace("{i}", f"sm{number}").replace("{n}", str(number))
-        return self.api(case["method"], path, body, timeout=1.0 if case["status"] == 0 else 20)
+        # The pause before the next restart doubles up to a minute, and a wait may last as long.
+        patience = 90 if (case["state"], case["op"]) in RACES else 20
+        return self.api(case["method"], path, body, timeout=1.0 if case["status"] == 0 else patience)
 
 
 @pytest.fixture(scope="module")
