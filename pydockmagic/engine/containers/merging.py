@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from pydockmagic.engine.runtime import defaults
+
 from .config import ContainerConfig, HealthConfig, HostConfig, LogConfig, RestartPolicy
 
 __all__ = [
-    "DEFAULT_CAPABILITIES",
     "DEFAULT_PATH",
-    "MASKED_PATHS",
-    "READONLY_PATHS",
     "command_line",
     "environment",
     "fill_host_config",
@@ -24,29 +23,6 @@ __all__ = [
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHM_SIZE = 64 << 20
-
-_DEFAULT_CAPABILITY_WORDS = """
-CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL
-AUDIT_WRITE
-"""
-DEFAULT_CAPABILITIES = frozenset(f"CAP_{name}" for name in _DEFAULT_CAPABILITY_WORDS.split())
-"""Docker's fourteen (``oci/caps/defaults.go`` lists the same)."""
-
-MASKED_PATHS = (
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-)
-READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 def words(value: list[str] | str | None) -> list[str] | None:
@@ -152,5 +128,5 @@ def fill_host_config(host: HostConfig, *, cgroup_version: str, runtime: str) -> 
         host.masked_paths = host.masked_paths or []
         host.readonly_paths = host.readonly_paths or []
     else:
-        host.masked_paths = list(MASKED_PATHS) if host.masked_paths is None else host.masked_paths
-        host.readonly_paths = list(READONLY_PATHS) if host.readonly_paths is None else host.readonly_paths
+        host.masked_paths = list(defaults.MASKED_PATHS) if host.masked_paths is None else host.masked_paths
+        host.readonly_paths = list(defaults.READONLY_PATHS) if host.readonly_paths is None else host.readonly_paths

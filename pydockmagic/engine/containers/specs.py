@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pydockmagic.engine.errors import EngineError, InvalidParameter
+from pydockmagic.engine.runtime import defaults
 from pydockmagic.engine.runtime.spec import (
     CgroupLimits,
     ContainerSpec,
@@ -24,7 +25,7 @@ from pydockmagic.engine.runtime.spec import (
 )
 
 from .config import ContainerConfig, HostConfig, ThrottleDevice
-from .merging import DEFAULT_CAPABILITIES, environment
+from .merging import environment
 from .records import ContainerRecord, MountPoint
 from .validation import ALL_CAPABILITIES
 
@@ -80,7 +81,7 @@ def capabilities(host: HostConfig) -> frozenset[str]:
     if host.privileged:
         return everything
     added, dropped = set(host.cap_add or ()), set(host.cap_drop or ())
-    result = set(everything if "ALL" in added else () if "ALL" in dropped else DEFAULT_CAPABILITIES)
+    result = set(everything if "ALL" in added else () if "ALL" in dropped else defaults.CAPABILITIES)
     result |= added - {"ALL"}
     return frozenset(result - dropped)
 
