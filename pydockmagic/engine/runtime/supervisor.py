@@ -109,6 +109,8 @@ class Supervisor:
                 os.mkdir(f"{self._bundle}/{files.ROOTFS}", 0o700)
             self._cgroup = cgroups.create(spec["cgroup_parent"], spec["id"], spec["limits"])
             self._share_pids(spec["namespaces"]["pid"])
+            if not self._private_pids:
+                linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # daemons of the container become our children
             pipes = Pipes(spec["process"])
             try:
                 start = self._clone(flags, pipes, spec["process"], in_exec=False)
@@ -210,8 +212,6 @@ class Supervisor:
         if self._net >= 0:
             os.close(self._net)
             self._net = -1
-        if not self._private_pids:
-            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # daemons of the container become our children
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._stop)
 
@@ -244,7 +244,6 @@ class Supervisor:
         main.record["oom_killed"] = self._cgroup.oom_count() > 0
         if not self._private_pids:
             self._cgroup.kill()  # otherwise the kernel killed all of the namespace with its first process
-            reap_adopted()
         for forward in self._proxies:
             forward.close()
         main.streams.drain()
@@ -263,6 +262,8 @@ class Supervisor:
         for name, process in list(self._execs.items()):
             if process.running:
                 self._exec_ended(name, process)
+        if not self._private_pids:
+            reap_adopted()  # they have left the cgroup, so each has ended by now
         with contextlib.suppress(FileNotFoundError):  # the bundle was removed under us
             files.write_json(f"{self._bundle}/{files.EXIT}", main.record)
             os.unlink(f"{self._bundle}/{files.CONTROL}")
