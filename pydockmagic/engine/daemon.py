@@ -49,6 +49,7 @@ from .state import State
 from .storage.driver import StorageDriver
 from .storage.probe import open_driver
 from .timestamps import rfc3339
+from .volumes.service import Volumes
 
 __all__ = ["Daemon", "DaemonOptions", "EngineRunningError", "default_run_dir"]
 
@@ -124,6 +125,7 @@ class Daemon:
         self._runtime, self._networks = await self._open_runtime(identity)
         storage = await opening
         self._images = ImageService(options.data_root, self._state, self._events, storage.name)
+        self._volumes = Volumes(options.data_root / "volumes", self._state, self._events)
         core = Core(
             Surroundings(
                 data_root=options.data_root,
@@ -137,9 +139,11 @@ class Daemon:
             runtime=self._runtime,
             storage=storage,
             networks=_NetworkDoor(self._networks),
+            volumes=self._volumes,
         )
         self._containers = ContainerService(core)
         self._images.users = self._image_users
+        self._volumes.users = self._containers.users_of_volume
         await self._containers.open()
         self._opened.push_async_callback(self._close_containers)
         self._builder = Builder(
@@ -195,14 +199,14 @@ class Daemon:
         )
 
     def _routes(self, facts: EngineFacts) -> list[Route]:
-        counters = _Counters(self._images, self._containers)
+        counters = _Counters(self._images, self._containers, self._volumes)
         families = (
             SystemRoutes(facts, self._events, counters),
             ContainerRoutes(self._containers),
             ExecRoutes(self._containers.execs),
             ImageRoutes(self._images, self._builder, Committer(self._containers.core, apply_changes)),
             NetworkRoutes(self._networks, self._containers),
-            VolumeRoutes(self._containers.volumes),
+            VolumeRoutes(self._volumes),
             ExtensionRoutes(facts, self._images, self._containers, self._examine),
             SwarmRoutes(),
         )
@@ -277,9 +281,10 @@ class _NetworkDoor:
 class _Counters:
     """What ``/info`` and ``/system/df`` count."""
 
-    def __init__(self, images: ImageService, containers: ContainerService) -> None:
+    def __init__(self, images: ImageService, containers: ContainerService, volumes: Volumes) -> None:
         self._images = images
         self._containers = containers
+        self._volumes = volumes
 
     def containers(self) -> Mapping[str, int]:
         """Count containers by state."""
@@ -297,7 +302,7 @@ class _Counters:
         if not kinds or "container" in kinds:
             document["Containers"] = await self._containers.lister.list({}, everything=True, size=True)
         if not kinds or "volume" in kinds:
-            document["Volumes"] = await self._containers.volumes.usage()
+            document["Volumes"] = await self._volumes.usage()
         return document
 
 

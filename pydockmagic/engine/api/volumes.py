@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pydockmagic.engine.containers.volumes import Volumes
+from pydockmagic.engine.volumes.service import Volumes
 
 from .messages import Answer, Reply, Request, reply_json
 from .router import Route

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from pydockmagic.engine.volumes.records import MountSpec
+
 __all__ = [
     "ContainerConfig",
     "CreateRequest",
@@ -19,7 +21,6 @@ __all__ = [
     "HealthConfig",
     "HostConfig",
     "LogConfig",
-    "MountSpec",
     "NetworkingConfig",
     "PortBinding",
     "RestartPolicy",
@@ -48,7 +49,6 @@ _SPECIAL = {
     "ipv4_address": "IPv4Address",
     "ipv6_address": "IPv6Address",
     "link_local_ips": "LinkLocalIPs",
-    "size_bytes": "SizeBytes",
 }
 
 
@@ -154,45 +154,6 @@ class Ulimit(_FrozenApi, frozen=True):
     name: str = ""
     hard: int = 0
     soft: int = 0
-
-
-class _BindOptions(_FrozenApi, frozen=True):
-    propagation: str | UnsetType = UNSET
-    non_recursive: bool | UnsetType = UNSET
-    create_mountpoint: bool | UnsetType = UNSET
-    read_only_non_recursive: bool | UnsetType = UNSET
-    read_only_force_recursive: bool | UnsetType = UNSET
-
-
-class _DriverConfig(_FrozenApi, frozen=True):
-    name: str | UnsetType = UNSET
-    options: dict[str, str] | UnsetType = UNSET
-
-
-class _VolumeOptions(_FrozenApi, frozen=True):
-    no_copy: bool | UnsetType = UNSET
-    labels: dict[str, str] | UnsetType = UNSET
-    subpath: str | UnsetType = UNSET
-    driver_config: _DriverConfig | UnsetType = UNSET
-
-
-class _TmpfsOptions(_FrozenApi, frozen=True):
-    size_bytes: int | UnsetType = UNSET
-    mode: int | UnsetType = UNSET
-    options: list[list[str]] | UnsetType = UNSET
-
-
-class MountSpec(_FrozenApi, frozen=True):
-    """One ``--mount``."""
-
-    type: str = ""
-    source: str | UnsetType = UNSET
-    target: str = ""
-    read_only: bool | UnsetType = UNSET
-    consistency: str | UnsetType = UNSET
-    bind_options: _BindOptions | UnsetType = UNSET
-    volume_options: _VolumeOptions | UnsetType = UNSET
-    tmpfs_options: _TmpfsOptions | UnsetType = UNSET
 
 
 class HostConfig(_Api):

@@ -19,10 +19,9 @@ from pydockmagic.engine.storage.trash import Trash
 
 from .container import Container
 from .initlayer import init_layer
-from .ports import Images, Networks
+from .ports import Images, Networks, Volumes
 from .specs import Files
 from .store import ContainerStore
-from .volumes import Volumes
 
 __all__ = ["Core", "Surroundings"]
 
@@ -51,6 +50,7 @@ class Core:
         runtime: RuntimeDriver,
         storage: StorageDriver,
         networks: Networks,
+        volumes: Volumes,
     ) -> None:
         self.surroundings = surroundings
         self.events = events
@@ -59,8 +59,7 @@ class Core:
         self.storage = storage
         self.networks = networks
         self.store = ContainerStore(state)
-        self.volumes = Volumes(surroundings.data_root / "volumes", state, events)
-        self.volumes.users = self._volume_users
+        self.volumes = volumes
         self.trash = Trash(surroundings.data_root / "trash")
         self._files_root = surroundings.data_root / "containers"
         self._files_root.mkdir(mode=0o700, exist_ok=True)
@@ -120,6 +119,3 @@ class Core:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
-
-    def _volume_users(self, name: str) -> list[str]:
-        return [c.id for c in self.store if any(m.kind == "volume" and m.name == name for m in c.record.mounts)]

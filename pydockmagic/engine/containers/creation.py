@@ -16,14 +16,16 @@ from msgspec import UNSET
 
 from pydockmagic.engine.errors import InvalidParameter
 from pydockmagic.engine.runtime import cgroups
+from pydockmagic.engine.volumes import mounts
+from pydockmagic.engine.volumes.records import MountPoint
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
-from . import merging, mounts, validation
-from .config import ContainerConfig, CreateRequest, EndpointSettings
+from . import merging, validation
+from .config import ContainerConfig, CreateRequest, EndpointSettings, HostConfig
 from .container import Container
 from .core import Core
 from .names import random_name
-from .records import ContainerRecord, MountPoint
+from .records import ContainerRecord
 from .specs import limits, parse_security, parse_size
 
 __all__ = ["Created", "Creator"]
@@ -89,7 +91,7 @@ class Creator:
             image_ref=config.image,
             config=config,
             host_config=host,
-            mounts=mounts.collect(config, host, self._mounts_of),
+            mounts=mounts.collect(_asked_mounts(config, host), self._mounts_of),
             endpoints=_endpoints(request, host.network_mode),
             transient=transient,
         )
@@ -153,6 +155,18 @@ def _inside(root: Path, path: str) -> Path:
         return root / resolve_in_root(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def _asked_mounts(config: ContainerConfig, host: HostConfig) -> mounts.Asked:
+    """Gather what is said about mounts in a create request."""
+    return mounts.Asked(
+        binds=host.binds or (),
+        mounts=host.mounts or (),
+        tmpfs=host.tmpfs or {},
+        volumes=tuple(config.volumes or ()),
+        volumes_from=host.volumes_from or (),
+        driver=host.volume_driver,
+    )
 
 
 def _endpoints(request: CreateRequest, network_mode: str) -> dict[str, EndpointSettings]:

@@ -11,11 +11,12 @@ from msgspec import UNSET
 
 from pydockmagic.engine.errors import NotFound
 from pydockmagic.engine.timestamps import rfc3339
+from pydockmagic.engine.volumes.records import MountPoint
 
 from .container import Container
 from .core import Core
 from .lifecycle import Lifecycle
-from .records import ContainerRecord, MountPoint
+from .records import ContainerRecord
 from .status import status_text
 from .usage import directory_size
 

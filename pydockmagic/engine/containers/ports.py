@@ -11,8 +11,9 @@ import msgspec
 
 from pydockmagic.engine.images.records import ImageRecord, LayerRecord
 from pydockmagic.engine.runtime.spec import PortForward
+from pydockmagic.engine.volumes.records import VolumeRecord
 
-__all__ = ["Images", "JoinRequest", "NetworkRequest", "NetworkSandbox", "Networks"]
+__all__ = ["Images", "JoinRequest", "NetworkRequest", "NetworkSandbox", "Networks", "Volumes"]
 
 
 class Images(Protocol):
@@ -168,4 +169,24 @@ class Networks(Protocol):
 
     def inspect(self, reference: str) -> Mapping[str, Any]:
         """Give a network's JSON object, or raise ``NoSuchNetwork``."""
+        ...
+
+
+class Volumes(Protocol):
+    """The volume service, as far as containers need it."""
+
+    def path(self, name: str) -> Path:
+        """Give the directory that is mounted."""
+        ...
+
+    async def create(self, name: str = "", *, anonymous: bool = False) -> VolumeRecord:
+        """Make a volume, or give the one that has this name."""
+        ...
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume that nobody uses."""
+        ...
+
+    def fill(self, name: str, source: Path) -> None:
+        """Copy a directory of the image into a volume that is still empty. Blocks."""
         ...

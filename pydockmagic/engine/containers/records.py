@@ -6,33 +6,15 @@ from typing import Any
 
 import msgspec
 
+from pydockmagic.engine.volumes.records import MountPoint
+
 from .config import ContainerConfig, EndpointSettings, HostConfig
 from .lifecycle import Lifecycle
 
-__all__ = ["HISTORY_KEPT", "ContainerRecord", "ContainerState", "HealthState", "HistoryEntry", "MountPoint", "Probe"]
+__all__ = ["HISTORY_KEPT", "ContainerRecord", "ContainerState", "HealthState", "HistoryEntry", "Probe"]
 
 HISTORY_KEPT = 256
 """State changes remembered per container; a container in a restart loop forgets its oldest."""
-
-
-class MountPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One mount of a container, as ``docker inspect`` lists it. ``kind``: bind, volume or tmpfs."""
-
-    kind: str
-    destination: str
-    source: str = ""
-    name: str = ""
-    driver: str = ""
-    mode: str = ""
-    writable: bool = True
-    propagation: str = ""
-    options: tuple[str, ...] = ()
-    """Linux mount options (tmpfs)."""
-    anonymous: bool = False
-    """A volume that was made with this container, and goes with it when asked."""
-    copy_up: bool = True
-    from_mounts: bool = False
-    """Asked for by ``--mount``, whose bind sources must exist."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

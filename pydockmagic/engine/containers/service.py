@@ -41,7 +41,6 @@ from .requests import decode_create
 from .stats import stats
 from .streams import Attacher
 from .top import top
-from .volumes import Volumes
 
 __all__ = ["ContainerService"]
 
@@ -65,11 +64,6 @@ class ContainerService:
         self.execs = Execs(core)
         self.archive = Archive(core)
         self._remover: asyncio.Task[None] | None = None
-
-    @property
-    def volumes(self) -> Volumes:
-        """Give the volumes."""
-        return self.core.volumes
 
     def get(self, asked: str) -> Container:
         """Find a container, or raise ``NoSuchContainer``."""
@@ -299,6 +293,10 @@ class ContainerService:
     def busy(self) -> bool:
         """Whether a container runs, or waits for its restart."""
         return any(container.record.state.running for container in self.core.store)
+
+    def users_of_volume(self, name: str) -> list[str]:
+        """Give the ids of the containers that mount a volume."""
+        return [c.id for c in self.core.store if any(m.kind == "volume" and m.name == name for m in c.record.mounts)]
 
     def users_of_image(self, image_id: str) -> Sequence[Container]:
         """Give the containers made from an image."""

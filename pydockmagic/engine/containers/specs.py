@@ -23,10 +23,11 @@ from pydockmagic.engine.runtime.spec import (
     Rlimit,
     Root,
 )
+from pydockmagic.engine.volumes.records import MountPoint
 
 from .config import ContainerConfig, HostConfig, ThrottleDevice
 from .merging import environment
-from .records import ContainerRecord, MountPoint
+from .records import ContainerRecord
 from .validation import ALL_CAPABILITIES
 
 __all__ = ["Files", "build", "capabilities", "exec_process", "limits", "parse_security"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import msgspec
 import pytest
@@ -16,7 +15,6 @@ from pydockmagic.engine.containers.creation import new_id
 from pydockmagic.engine.containers.frames import frame, split_frames
 from pydockmagic.engine.containers.health import probe_command
 from pydockmagic.engine.containers.lifecycle import TABLE, Action, Lifecycle
-from pydockmagic.engine.containers.mounts import collect, parse_bind
 from pydockmagic.engine.containers.names import random_name
 from pydockmagic.engine.containers.records import ContainerState, HealthState
 from pydockmagic.engine.containers.requests import decode_create, without_nulls
@@ -242,90 +240,6 @@ def test_a_health_check_inherits_what_it_leaves_open():
     assert probe_command(none.healthcheck, ["sh"]) == []
     shell = decode_create({"Image": "b", "Healthcheck": {"Test": ["CMD-SHELL", "a b"]}})
     assert probe_command(shell.healthcheck, ["/bin/sh", "-c"]) == ["/bin/sh", "-c", "a b"]
-
-
-# --- mounts ---------------------------------------------------------------------------------------------------------
-
-
-def test_bind_specifications_read_as_in_docker():
-    bind = parse_bind("/host/dir/:/in//side:ro")
-    assert (bind.kind, bind.source, bind.destination, bind.writable) == ("bind", "/host/dir", "/in/side", False)
-    named = parse_bind("data:/d")
-    assert (named.kind, named.name, named.anonymous) == ("volume", "data", False)
-    anonymous = parse_bind("/d")
-    assert anonymous.anonymous
-    assert len(anonymous.name) == 64
-    assert parse_bind("/a:/b:rshared,z").propagation == "rshared"
-    assert parse_bind("data:/d:nocopy").copy_up is False
-
-
-@pytest.mark.parametrize(
-    ("spec", "sentence"),
-    [
-        ("a:b:c:d", "invalid volume specification: 'a:b:c:d'"),
-        ("vol:relative", ("invalid volume specification: 'vol:relative': invalid mount config for type \"volume\": "
-                         "invalid mount path: 'relative' mount path must be absolute")),
-        ("/bad/mode:/h:zz", "invalid mode: zz"),
-        ("/a:/", ("invalid volume specification: '/a:/': invalid mount config for type \"bind\": "
-                 "invalid specification: destination can't be '/'")),
-        ("/a:/b:ro,rw", "invalid mode: ro,rw"),
-        (":/x", "invalid volume specification: ':/x'"),
-        ("./a:/b", ('create ./a: "./a" includes invalid characters for a local volume name, only '
-                   '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, '
-                   "use absolute path")),
-    ],
-)  # fmt: skip
-def test_wrong_bind_specifications_are_refused_in_dockers_words(spec, sentence):
-    with pytest.raises(InvalidParameter) as caught:
-        parse_bind(spec)
-    assert str(caught.value) == sentence
-
-
-@given(st.text(alphabet="/:ab.,ro", max_size=12))
-def test_any_text_is_a_mount_or_a_sentence(spec):
-    with contextlib.suppress(InvalidParameter):
-        mount = parse_bind(spec)
-        assert mount.destination.startswith("/")
-        assert mount.destination != "/"
-
-
-def _collected(**host):
-    body = {"Image": "b", "HostConfig": host}
-    request = decode_create(body)
-    return collect(request, request.host_config, lambda _: [parse_bind("shared:/s")])
-
-
-def test_mounts_of_every_kind_come_together(tmp_path):
-    mounts = _collected(
-        Binds=["data:/d"], Tmpfs={"/t": "size=1m,exec"}, VolumesFrom=["other:ro"],
-        Mounts=[{"Type": "bind", "Source": str(tmp_path), "Target": "/b", "ReadOnly": True},
-                {"Type": "tmpfs", "Target": "/m", "TmpfsOptions": {"SizeBytes": 4096, "Mode": 0o700}}],
-    )  # fmt: skip
-    by_target = {mount.destination: mount for mount in mounts}
-    assert set(by_target) == {"/d", "/t", "/s", "/b", "/m"}
-    assert by_target["/t"].options == ("nosuid", "nodev", "size=1m", "exec") or "noexec" not in by_target["/t"].options
-    assert not by_target["/s"].writable
-    assert not by_target["/b"].writable
-    assert "mode=700" in by_target["/m"].options
-
-
-@pytest.mark.parametrize(
-    ("host", "sentence"),
-    [
-        ({"Binds": ["/a:/x", "b1:/x"]}, "Duplicate mount point: /x"),
-        ({"Mounts": [{"Type": "bind", "Source": "/proc/no-such", "Target": "/x"}]},
-         'invalid mount config for type "bind": bind source path does not exist: /proc/no-such'),
-        ({"Mounts": [{"Type": "npipe", "Source": "a", "Target": "/x"}]},
-         'invalid mount config for type "npipe": mount type unknown'),
-        ({"Mounts": [{"Type": "volume", "Target": ""}]},
-         'invalid mount config for type "volume": field Target must not be empty'),
-        ({"Tmpfs": {"/t": "bogus"}}, 'invalid tmpfs option ["bogus"]'),
-    ],
-)  # fmt: skip
-def test_wrong_mounts_are_refused(host, sentence):
-    with pytest.raises(InvalidParameter) as caught:
-        _collected(**host)
-    assert str(caught.value) == sentence
 
 
 # --- what may be asked ----------------------------------------------------------------------------------------------

@@ -8,17 +8,17 @@ from __future__ import annotations
 import posixpath
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec import UNSET
 
 from pydockmagic.engine.errors import InvalidParameter
 
-from .config import ContainerConfig, HostConfig, MountSpec
-from .records import MountPoint
+from .records import MountPoint, MountSpec
 
-__all__ = ["collect", "parse_bind"]
+__all__ = ["Asked", "collect", "parse_bind"]
 
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
@@ -32,6 +32,18 @@ runbindable acl noacl iversion noiversion mand nomand
 _TMPFS_FLAGS = frozenset(_TMPFS_FLAG_WORDS.split())
 _TMPFS_VALUES = frozenset({"mode", "uid", "gid", "nr_inodes", "nr_blocks", "size", "mpol"})
 _OPPOSITES = {"exec": "noexec", "suid": "nosuid", "dev": "nodev"}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is said about mounts when a container is made."""
+
+    binds: Sequence[str] = ()
+    mounts: Sequence[MountSpec] = ()
+    tmpfs: Mapping[str, str] = {}
+    volumes: Sequence[str] = ()
+    """Destinations of anonymous volumes: the image's ``VOLUME`` and ``-v DESTINATION``."""
+    volumes_from: Sequence[str] = ()
+    driver: str = ""
 
 
 def parse_bind(spec: str) -> MountPoint:
@@ -198,31 +210,29 @@ def _short_tmpfs(destination: str, text: str) -> MountPoint:
     )
 
 
-def collect(
-    config: ContainerConfig, host: HostConfig, mounts_of: Callable[[str], Sequence[MountPoint]]
-) -> list[MountPoint]:
+def collect(asked: Asked, mounts_of: Callable[[str], Sequence[MountPoint]]) -> list[MountPoint]:
     """Give all mounts of a new container; a later kind takes the place of a copied one, two asked ones clash."""
     found: dict[str, MountPoint] = {}
-    for entry in host.volumes_from or []:
+    for entry in asked.volumes_from:
         name, _, mode = entry.partition(":")
         if mode not in ("", "ro", "rw", "z", "Z"):
             raise InvalidParameter(f"invalid mode for volumes-from: {mode}")
         for mount in mounts_of(name):
             found[mount.destination] = _read_only(mount) if mode == "ro" else mount
-    asked = [parse_bind(spec) for spec in host.binds or []]
-    asked += [_parse_mount(spec) for spec in (host.mounts or [])]
+    given = [parse_bind(spec) for spec in asked.binds]
+    given += [_parse_mount(spec) for spec in asked.mounts]
     seen: set[str] = set()
-    for mount in asked:
+    for mount in given:
         if mount.destination in seen:
             raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
         seen.add(mount.destination)
         found[mount.destination] = mount
-    for destination, options in (host.tmpfs or {}).items():
+    for destination, options in asked.tmpfs.items():
         mount = _short_tmpfs(destination, options)
         if mount.destination in seen:
             raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
         found[mount.destination] = mount
-    for path in config.volumes or {}:
+    for path in asked.volumes:
         mount = parse_bind(path)
         found.setdefault(mount.destination, mount)
     return list(found.values())

@@ -15,31 +15,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from pydockmagic.engine.errors import Conflict, InvalidParameter, NoSuchVolume, NotFound
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.copy import merged_copy
 from pydockmagic.engine.storage.copying import copy_entries, copy_metadata
 
-__all__ = ["VolumeRecord", "Volumes"]
+from .records import VolumeRecord
+
+__all__ = ["Volumes"]
 
 _KIND = "volume"
 _Names = list[str]
 # ``list`` is a method of the service (``docker volume ls``), so inside it the type needs another name.
 _Rows = list[dict[str, Any]]
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-
-
-class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One volume."""
-
-    name: str
-    created_ns: int
-    labels: Mapping[str, str] | None = None
-    options: Mapping[str, str] | None = None
-    anonymous: bool = False
 
 
 class Volumes:
