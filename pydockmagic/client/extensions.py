@@ -84,6 +84,11 @@ class ExtensionCalls(Core):
         answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/states")
         return answer
 
+    def inside(self, container: str) -> Json:
+        """Return a container as the kernel sees it: processes, namespaces, mounts, ids, cgroup, capabilities."""
+        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/inside")
+        return answer
+
     def lifecycle(self) -> list[Json]:
         """Return the life-cycle table: ``[{"State", "Action", "To", "Event"}]``."""
         answer: list[Json] = self.unversioned("GET", "/pydock/lifecycle")

@@ -25,6 +25,7 @@ _FEATURES = [
     "layer-files",
     "container-files",
     "states",
+    "inside",
     "lifecycle",
     "doctor",
     "build-steps",
@@ -58,6 +59,7 @@ class ExtensionRoutes:
             Route("GET", "/pydock/containers/{name}/layers", self.container_layers),
             Route("GET", "/pydock/containers/{name}/files", self.container_files),
             Route("GET", "/pydock/containers/{name}/states", self.states),
+            Route("GET", "/pydock/containers/{name}/inside", self.inside),
         ]
 
     async def announce(self, request: Request) -> Answer:
@@ -128,6 +130,10 @@ class ExtensionRoutes:
     async def states(self, request: Request) -> Answer:
         """Give a container's state and history."""
         return reply_json(self._containers.states(request.params["name"]))
+
+    async def inside(self, request: Request) -> Answer:
+        """Give a container as the kernel sees it: processes, namespaces, mounts, ids, cgroup, capabilities."""
+        return reply_json(await self._containers.inside(request.params["name"]))
 
 
 def _window(request: Request) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from .creation import Created, Creator
 from .describing import Describer
 from .execs import Execs
 from .health import HealthMonitor
+from .inside import inside
 from .lifecycle import Lifecycle
 from .listing import Lister
 from .lives import Lives
@@ -232,6 +233,10 @@ class ContainerService:
     def stats(self, asked: str, *, stream: bool, one_shot: bool) -> AsyncIterator[bytes]:
         """Give the counters of a container."""
         return stats(self.core, self.get(asked), stream=stream, one_shot=one_shot)
+
+    async def inside(self, asked: str) -> dict[str, Any]:
+        """Say how the kernel sees a container (``GET /pydock/containers/{id}/inside``)."""
+        return await inside(self.core, self.get(asked))
 
     def states(self, asked: str) -> dict[str, Any]:
         """Give a container's state and history (``GET /pydock/containers/{id}/states``)."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from . import linux, wire
+from .host import host_namespaces
 from .linux import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from .probing import has_capability, in_child
 
@@ -65,6 +66,7 @@ def enter(run_dir: str | Path) -> SandboxInfo:
 
     ``run_dir`` is where the socket of a zygote is that still runs: its user namespace is entered again.
     """
+    host_namespaces()  # noted while they are still ours
     person = os.getuid(), os.getgid()
     reasons: list[str] = []
     if has_capability("SYS_ADMIN"):
