@@ -21,7 +21,7 @@ _NO_HUB = Kept("no registry answers: Docker's sentence, and then which starter i
 _STARTER = Kept("the image is a starter, put together here, where the recorded one came from a stand-in for the Hub")
 _REPRODUCIBLE = Kept("the same inputs give the same image here, so that two builds have one id")
 
-KEPT: dict[str, Kept] = {
+EVERYWHERE: dict[str, Kept] = {
     "cli-002": _OURS,
     "cli-003": _OURS,
     "cli-004": _OURS,
@@ -54,3 +54,14 @@ KEPT: dict[str, Kept] = {
     "build-059": _WORLD,
     "build-060": _WORLD,
 }
+
+# What an ordinary user's engine cannot do as root's does, or does otherwise.
+ROOTLESS: dict[str, Kept] = {}
+
+# Records of hosts that are not played, by name: they count in no table.
+NOT_COMPARABLE: dict[str, str] = {}
+
+
+def kept(cast: str) -> dict[str, Kept]:
+    """Give the differences that are kept when ``cast`` plays (``root``, ``subordinate ids`` or ``one id``)."""
+    return EVERYWHERE if cast == "root" else EVERYWHERE | ROOTLESS

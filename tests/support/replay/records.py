@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ def conformance_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def load(groups: list[str]) -> list[Record]:
-    """Read the records of some groups that ran on the first engine, in the order in which they ran."""
+def load(groups: Sequence[str], hosts: Sequence[str] = ("controller",)) -> list[Record]:
+    """Read the records of some groups that ran on some of the recorded hosts, in the order in which they ran."""
     folder = conformance_folder()
     assert folder is not None
     lines = (folder / CLI28).read_text().splitlines()
     records = [msgspec.convert(json.loads(line), Record) for line in lines]
-    return [r for r in records if r.group in groups and r.host == "controller"]
+    return [r for r in records if r.group in groups and r.host in hosts]

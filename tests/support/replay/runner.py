@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .records import Record
+from .stage import Stage
 
 _LIMIT = 60.0
 
@@ -25,12 +26,30 @@ class Outcome(NamedTuple):
     stderr: str
 
 
-def run(record: Record, folder: Path, environment: dict[str, str]) -> Outcome:
-    """Run the command as it was recorded; one that does not end within a minute is killed and counts as -9."""
+class Place(NamedTuple):
+    """Where commands run: on which host, in which directory, with which environment."""
+
+    stage: Stage
+    folder: Path
+    environment: dict[str, str]
+
+    def shell(self, command: str) -> list[str]:
+        """Give the command line of a shell there that runs ``command``."""
+        return self.stage.command(["bash", "-c", 'cd "$0" && exec bash -c "$1"', str(self.folder), command])
+
+    def quietly(self, command: str) -> None:
+        """Run a command whose outcome does not matter."""
+        subprocess.run(
+            self.shell(command), env=self.environment, check=False, capture_output=True, stdin=subprocess.DEVNULL
+        )
+
+
+def run(record: Record, command: str, place: Place) -> Outcome:
+    """Run ``command`` as the record's was; one that does not end within a minute is killed and counts as -9."""
     if record.tty is not None:
-        return _on_terminal(record, folder, environment)
+        return _on_terminal(record.tty, command, place)
     process = subprocess.Popen(
-        ["bash", "-c", record.cmd], cwd=folder, env=environment, start_new_session=True,
+        place.shell(command), env=place.environment, start_new_session=True,
         stdin=subprocess.DEVNULL if record.stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -43,13 +62,16 @@ def run(record: Record, folder: Path, environment: dict[str, str]) -> Outcome:
     return Outcome(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def _on_terminal(record: Record, folder: Path, environment: dict[str, str]) -> Outcome:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(folder)
-        os.execvpe("bash", ["bash", "-c", record.cmd], {**environment, "TERM": "xterm"})
+def _on_terminal(typed: list[tuple[str, str]], command: str, place: Place) -> Outcome:
+    terminal, its_end = pty.openpty()
+    # setsid makes the terminal the controlling one: no fork of this process, which has threads
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *place.shell(command)], stdin=its_end, stdout=its_end, stderr=its_end,
+        env={**place.environment, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(its_end)
     text, mark, deadline = b"", 0, time.monotonic() + _LIMIT
-    script = list(record.tty or [])
+    script = list(typed)
     while time.monotonic() < deadline:
         # A short wait only while there is something to type: the pattern may have been printed already.
         ready, _, _ = select.select([terminal], [], [], 0.2)
@@ -66,7 +88,7 @@ def _on_terminal(record: Record, folder: Path, environment: dict[str, str]) -> O
             mark = len(text)
             os.write(terminal, script.pop(0)[1].encode())
     else:
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
+        process.kill()
+    process.wait()
     os.close(terminal)
-    return Outcome(os.waitstatus_to_exitcode(status), text.decode(errors="replace"), "")
+    return Outcome(process.returncode, text.decode(errors="replace"), "")

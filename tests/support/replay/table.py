@@ -44,7 +44,7 @@ def compare(record: Record, outcome: Outcome, work_directory: str) -> Verdict:
     return Verdict(record, outcome, record.exit == outcome.exit, same)
 
 
-def render(verdicts: Iterable[Verdict]) -> str:
+def render(verdicts: Iterable[Verdict], title: str = "group") -> str:
     """Lay the verdicts out as a table, a line for each group."""
     rows: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for verdict in verdicts:
@@ -52,8 +52,10 @@ def render(verdicts: Iterable[Verdict]) -> str:
             rows[name][0] += 1
             rows[name][1] += verdict.exit_same
             rows[name][2] += verdict.exit_same and verdict.text_same
-    lines = [f"{'group':<12}{'commands':>9}{'exit same':>11}{'text same':>11}{'different':>11}"]
+    rows["all"] = rows.pop("all")
+    lines = [f"{title:<18}{'commands':>9}{'exit same':>11}{'':>7}{'text same':>11}{'':>7}{'different':>11}"]
     lines += [
-        f"{name:<12}{total:>9}{exits:>11}{texts:>11}{total - texts:>11}" for name, (total, exits, texts) in rows.items()
+        f"{name:<18}{total:>9}{exits:>11}{exits / total:>7.0%}{texts:>11}{texts / total:>7.0%}{total - texts:>11}"
+        for name, (total, exits, texts) in rows.items()
     ]
     return "\n".join(lines)

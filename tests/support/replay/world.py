@@ -5,10 +5,10 @@ The contexts are put together anew from what the recorded output shows of them (
 
 from __future__ import annotations
 
-import io
-import subprocess
 import tarfile
 from pathlib import Path
+
+from .images import add
 
 # Commands that were left out of the records, but that later ones build on: run before the record of that number.
 GAPS: dict[int, str] = {
@@ -17,9 +17,25 @@ GAPS: dict[int, str] = {
     235: "docker kill p1",
     241: "docker rm -f p1",
     341: "docker rm -f $(docker ps -aq)",
+    459: "docker run -d --name go r408_test1 60",
+    511: "docker rm -vf vv",
+    583: "docker network rm my_net 'bad name' sub inner",
+    598: "docker run --name web_test --net=my_net busybox true",
     610: "docker rm -f ap",
     655: "docker build -q -t shellform shellf",
+    670: 'docker run --name cid2 iid1 sh -c "cat /opt/tool; echo mycode > /opt/code"',
+    759: "docker start rest1; docker wait rest1",
 }
+
+# What groups of other scenes had made by then.
+EARLIER_IMAGES = (
+    "docker build -q -t trap trap",
+    "docker build -q -t ports port",
+    "docker build -q -t r408_test1 r408",
+)
+
+# The recorded daemon was told that the registry of its host speaks plain HTTP.
+ENGINE_OPTIONS: tuple[str, ...] = ()
 
 WRITE = "echo 'mkdir -p /var/run/apache2' > /root/run_apache.sh"
 
@@ -106,7 +122,11 @@ ONBUILD RUN echo triggered
     "shellf": {"Dockerfile": "FROM busybox\nCMD echo shell form as PID $$\n"},
     "entry": {"Dockerfile": 'FROM busybox\nENTRYPOINT ["echo","entry:"]\nCMD ["default"]\n'},
     "trap": {"Dockerfile": 'FROM busybox\nCMD ["sh","-c","trap \'exit 0\' TERM; while :; do sleep 0.1; done"]\n'},
-    "port": {"Dockerfile": 'FROM busybox\nEXPOSE 80 443\nCMD ["sleep","100"]\n'},
+    "port": {"Dockerfile": 'FROM busybox\nEXPOSE 80\nEXPOSE 443\nCMD ["sleep","100"]\n'},
+    "r408": {
+        "Dockerfile": 'FROM busybox\nCOPY wait.sh /wait.sh\nENTRYPOINT ["sh","/wait.sh"]\n',
+        "wait.sh": 'echo "I am PID $$, uid $(id -u), sleeping $1 s"; exec sleep $1\n',
+    },
     "html": {"index.html": "<h1>bind-mounted page</h1>\n"},
     "cp": {"local.txt": "from host\n", "dir/a": "a\n", "dir/sub/b": "b\n"},
 }
@@ -121,72 +141,4 @@ def lay_out(folder: Path) -> None:
             path.write_text(text)
     (folder / "env.list").write_text("A=from-file\n# a comment\nB\nC=with spaces\n")
     with tarfile.open(folder / "full" / "pack.tar", "w") as pack:
-        _add(pack, "p/file", b"packed\n")
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), mode
-    archive.addfile(member, io.BytesIO(content))
-
-
-def busybox_tar() -> bytes:
-    """Make the recorded busybox image's tar: Debian's static busybox with a link for each applet, and no CMD."""
-    binary = Path("/usr/bin/busybox").resolve()
-    applets = subprocess.run([binary, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("root", 0o700), ("tmp", 0o1777)):
-            member = tarfile.TarInfo(folder)
-            member.type, member.mode = tarfile.DIRTYPE, mode
-            archive.addfile(member)
-        _add(archive, "bin/busybox", binary.read_bytes(), 0o755)
-        for applet in applets:
-            if applet != "busybox":
-                link = tarfile.TarInfo(f"bin/{applet}")
-                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                archive.addfile(link)
-        _add(archive, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
-        _add(archive, "etc/group", b"root:x:0:\n")
-    return buffer.getvalue()
-
-
-def images(docker: list[str], folder: Path) -> None:
-    """Give the daemon the images that the recorded scenario had pulled: busybox and what stood for the Hub's."""
-
-    def build(name: str, dockerfile: str) -> None:
-        context = folder / f"image-{name}"
-        context.mkdir(exist_ok=True)
-        (context / "Dockerfile").write_text(dockerfile)
-        if "bash" in dockerfile:
-            (context / "bash").write_bytes(Path("/bin/bash").read_bytes())
-            (context / "bash").chmod(0o755)
-            _copy_libraries(Path("/bin/bash"), context / "lib")
-            (context / "bashrc").write_text("PS1='\\u@\\h:\\w# '\n")
-            (context / "issue").write_text("Ubuntu 14.04.2 LTS \\n \\l\n")
-        subprocess.run([*docker, "build", "-q", "-t", name, str(context)], check=True, capture_output=True)
-
-    subprocess.run([*docker, "import", "-", "busybox:latest"], input=busybox_tar(), check=True, capture_output=True)
-    build("alpine", 'FROM busybox\nCMD ["/bin/sh"]\n')
-    subprocess.run([*docker, "tag", "alpine", "kept-alpine"], check=True, capture_output=True)
-    build(
-        "nginx",
-        "FROM busybox\nRUN mkdir -p /usr/share/nginx/html && echo '<h1>Welcome to nginx!</h1>' > "
-        '/usr/share/nginx/html/index.html\nEXPOSE 80\nCMD ["httpd","-f","-v","-p","80","-h","/usr/share/nginx/html"]\n',
-    )
-    build(
-        "ubuntu",
-        "FROM busybox\nCOPY bash /bin/bash\nCOPY lib /\nCOPY bashrc /root/.bashrc\nCOPY issue /etc/issue\n"
-        'RUN ln -sf bash /bin/sh\nCMD ["/bin/bash"]\n',
-    )
-
-
-def _copy_libraries(program: Path, target: Path) -> None:
-    """Copy the shared libraries of a program under the same names, as its loader will look for them."""
-    listing = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    for word in listing.split():
-        if word.startswith("/"):
-            copy = target / word.lstrip("/")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(Path(word).read_bytes())
-            copy.chmod(0o755)
+        add(pack, "p/file", b"packed\n")
