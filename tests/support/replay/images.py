@@ -52,7 +52,6 @@ def busybox_tar() -> bytes:
                 link.type, link.linkname = tarfile.SYMTYPE, "busybox"
                 archive.addfile(link)
         add(archive, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
-        add(archive, "etc/group", b"root:x:0:\n")
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -45,6 +46,16 @@ def load(groups: Sequence[str], hosts: Sequence[str] = ("controller",)) -> list[
     """Read the records of some groups that ran on some of the recorded hosts, in the order in which they ran."""
     folder = conformance_folder()
     assert folder is not None
-    lines = (folder / CLI28).read_text().splitlines()
-    records = [msgspec.convert(json.loads(line), Record) for line in lines]
-    return [r for r in records if r.group in groups and r.host in hosts]
+    return [r for r in _all(folder / CLI28) if r.group in groups and r.host in hosts]
+
+
+def group_at(number: int) -> str:
+    """Give the group of the first record that has this number or a later one."""
+    folder = conformance_folder()
+    assert folder is not None
+    return next(record.group for record in _all(folder / CLI28) if record.n >= number)
+
+
+@functools.cache
+def _all(path: Path) -> list[Record]:
+    return [msgspec.convert(json.loads(line), Record) for line in path.read_text().splitlines()]

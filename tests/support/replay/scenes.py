@@ -111,7 +111,7 @@ def _replay(scene: Scene, places: dict[str, Place], folder: Path) -> Iterator[Ve
     gone = 0
     for record in records.load(scene.groups, scene.hosts):
         for number, command in world.GAPS.items():
-            if gone < number <= record.n:
+            if gone < number <= record.n and records.group_at(number) in scene.groups:
                 places["controller"].quietly(command)
         place = places[record.host]
         outcome = runner.run(record, _here(record.cmd, folder), place)

@@ -24,6 +24,8 @@ GAPS: dict[int, str] = {
     610: "docker rm -f ap",
     655: "docker build -q -t shellform shellf",
     670: 'docker run --name cid2 iid1 sh -c "cat /opt/tool; echo mycode > /opt/code"',
+    714: "docker rmi iid2 iid1 127.0.0.1:5055/user/image",
+    728: "docker volume prune -af",
     759: "docker start rest1; docker wait rest1",
 }
 
