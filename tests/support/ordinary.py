@@ -10,6 +10,12 @@ import tempfile
 from pathlib import Path
 
 NOBODY = 65534
+SERVE = """
+import runpy, sys
+sys.argv = ["engine", *sys.argv[1:]]
+runpy.run_module("pydockmagic.engine", run_name="__main__")
+"""
+"""The engine as a program, for ``OrdinaryUser.command``."""
 _DEPENDENCIES = ("msgspec", "h11")
 """What the engine needs of others; the ordinary user's interpreter may have nothing installed."""
 

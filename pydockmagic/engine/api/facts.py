@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
@@ -136,7 +137,7 @@ def info_document(
         "Debug": False,
         "NFd": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "OomKillDisable": has("oom_kill_disable"),
-        "NGoroutines": 0,
+        "NGoroutines": len(asyncio.all_tasks()),
         "SystemTime": now,
         "LoggingDriver": "json-file",
         "CgroupDriver": facts.cgroup_driver,

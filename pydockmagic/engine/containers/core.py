@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pydockmagic.engine.errors import EngineError
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.runtime.driver import RuntimeDriver
 from pydockmagic.engine.state import State
@@ -26,6 +27,10 @@ from .store import ContainerStore
 __all__ = ["Core", "Surroundings"]
 
 _log = logging.getLogger(__name__)
+
+_HEX = 64
+_LEAVING = frozenset({("image", "delete"), ("image", "prune"), ("builder", "prune"), ("container", "destroy")})
+"""The events after which an init layer may be nobody's."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +86,36 @@ class Core:
         """Throw away what an earlier engine left of containers that are not on record. Blocks."""
         known = {container.id for container in self.store}
         used = {container.record.init_layer for container in self.store}
-        for stray in self._init_layers.iterdir():
-            if stray.name not in used:
-                shutil.rmtree(stray, ignore_errors=True)
+        self._drop_init_layers(stray.name for stray in self._init_layers.iterdir() if stray.name not in used)
         for directory in (self._files_root, self._bundles):
             for stray in directory.iterdir():
                 if stray.name not in known:
                     shutil.rmtree(stray, ignore_errors=True)
+
+    def _drop_init_layers(self, names: Iterable[str]) -> None:
+        for name in names:
+            shutil.rmtree(self._init_layers / name, ignore_errors=True)
+
+    async def tidy(self) -> None:
+        """Drop the init layers of images that are gone, whenever an image or a container goes; runs for ever."""
+        async with self.events.subscribe() as told:
+            while True:
+                event = await told.get()
+                if (event.type, event.action) in _LEAVING and (strays := self._stray_init_layers()):
+                    await asyncio.to_thread(self._drop_init_layers, strays)
+
+    def _stray_init_layers(self) -> list[str]:
+        names = [path.name for path in self._init_layers.iterdir()]
+        strays = [name for name in names if len(name) == _HEX and not self._has_layer(name)]
+        used = {container.record.init_layer for container in self.store} if strays else set()
+        return [name for name in strays if name not in used]
+
+    def _has_layer(self, name: str) -> bool:
+        try:
+            self.images.layer(f"sha256:{name}")
+        except EngineError:
+            return False
+        return True
 
     def init_layer(self, layers: Sequence[Path], chain_ids: Sequence[str]) -> Path:
         """Give the layer with the mount points that goes on top of an image's (topmost first). Blocks."""
