@@ -20,13 +20,14 @@ from pydockmagic.engine.volumes import mounts
 from pydockmagic.engine.volumes.records import MountPoint
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
-from . import merging, validation
+from . import links, merging, validation
 from .config import ContainerConfig, CreateRequest, EndpointSettings, HostConfig
 from .container import Container
 from .core import Core
+from .logoptions import check_log_config
 from .names import random_name
 from .records import ContainerRecord
-from .specs import limits, parse_security, parse_size
+from .specs import limits, parse_security
 
 __all__ = ["Created", "Creator"]
 
@@ -68,7 +69,6 @@ class Creator:
         validation.check_config(config)
         warnings = validation.check_host_config(host, config, core.surroundings.runtime_name)
         parse_security(host.security_opt)
-        _check_log_options(host.log_config.config)
         merging.fill_host_config(
             host, cgroup_version=core.surroundings.cgroup_version, runtime=core.surroundings.runtime_name
         )
@@ -76,6 +76,7 @@ class Creator:
         command = merging.command_line(config)
         if not command:
             raise InvalidParameter("No command specified")
+        check_log_config(host.log_config)
         self._check_joins(host.network_mode, host.pid_mode, host.ipc_mode)
         identity = new_id()
         if not config.hostname and not host.network_mode.startswith("container:"):
@@ -93,6 +94,7 @@ class Creator:
             host_config=host,
             mounts=mounts.collect(_asked_mounts(config, host), self._mounts_of),
             endpoints=_endpoints(request, host.network_mode),
+            links=links.register(core.store, host.links, host.network_mode),
             transient=transient,
         )
         record.networks = {network: _blank_endpoint(asked) for network, asked in record.endpoints.items()}
@@ -139,13 +141,6 @@ class Creator:
         for mode in modes:
             if mode.startswith("container:"):
                 self._core.store.get(mode.partition(":")[2])
-
-
-def _check_log_options(options: Mapping[str, str]) -> None:
-    parse_size(options.get("max-size", "0"))
-    count = options.get("max-file", "1")
-    if not count.isdecimal() or int(count) < 1:
-        raise InvalidParameter(f"invalid value for max-file: {count}")
 
 
 def _inside(root: Path, path: str) -> Path:

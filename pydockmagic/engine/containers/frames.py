@@ -8,10 +8,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-__all__ = ["STDERR", "STDIN", "STDOUT", "SYSTEM_ERROR", "frame", "split_frames"]
+__all__ = ["STDERR", "STDIN", "STDOUT", "SYSTEM_ERROR", "frame", "frame_head", "split_frames"]
 
 STDIN, STDOUT, STDERR, SYSTEM_ERROR = range(4)
 _HEAD = struct.Struct(">BxxxI")
+
+
+def frame_head(stream: int, size: int) -> bytes:
+    """Make what goes before the ``size`` bytes of a frame."""
+    return _HEAD.pack(stream, size)
 
 
 def frame(stream: int, data: bytes) -> bytes:

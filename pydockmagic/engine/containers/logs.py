@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gzip
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -23,12 +27,14 @@ from pydockmagic.engine.errors import EngineError
 
 from .container import Container
 from .core import Core
-from .frames import STDERR, STDOUT, frame
+from .frames import STDERR, STDOUT, frame_head
 
 __all__ = ["LogQuery", "Logs", "log_files"]
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
-_CHUNK = 65536
+_CHUNK = 1 << 18
+_UNPACKED_IN_MEMORY = 32 << 20
+_ROTATED_AGAIN = 20
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_FROM, _IN_MOVED_TO = 0x2, 0x100, 0x40, 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
@@ -42,6 +48,7 @@ class _Line(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_lines = msgspec.json.Decoder(_Line).decode_lines
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +65,13 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def log_files(path: Path) -> list[Path]:
-    """Give the log's files, oldest first."""
-    rotated = []
+    """Give the log's files, oldest first; rotated ones may be compressed (``FILE.2.gz``)."""
+    rotated: dict[int, Path] = {}
     for found in path.parent.glob(f"{path.name}.*"):
-        number = found.name[len(path.name) + 1 :]
-        if number.isdecimal():
-            rotated.append((int(number), found))
-    return [p for _, p in sorted(rotated, reverse=True)] + ([path] if path.exists() else [])
+        number = found.name[len(path.name) + 1 :].removesuffix(".gz")
+        if number.isdecimal() and (int(number) not in rotated or not found.name.endswith(".gz")):
+            rotated[int(number)] = found
+    return [rotated[number] for number in sorted(rotated, reverse=True)] + ([path] if path.exists() else [])
 
 
 class Logs:
@@ -84,30 +91,30 @@ class Logs:
         path = self._core.files(container.id).log
         tty = container.record.config.tty
         follower = _Follower(path) if query.follow else None
+        reader = _Reader(path)
         try:
-            reader = _Reader(path)
             past = reader.past(query)
-            while lines := await asyncio.to_thread(_batch, past):
-                yield b"".join(_render(line, query, tty=tty) for line in lines)
+            while (lines := await asyncio.to_thread(next, past, None)) is not None:
+                yield _render(lines, query, tty=tty)
             if follower is not None:
-                async for line in self._follow(container, reader, follower):
-                    time_ns = _time_ns(line.time)
-                    if query.until is not None and time_ns > query.until:
+                async for lines in self._follow(container, reader, follower):
+                    yield _render(_wanted(lines, query), query, tty=tty)
+                    if query.until is not None and any(_time_ns(line.time) > query.until for line in lines):
                         return
-                    if _wanted(line, query):
-                        yield _render(line, query, tty=tty)
         finally:
+            reader.close()
             if follower is not None:
                 follower.close()
 
-    async def _follow(self, container: Container, reader: _Reader, follower: _Follower) -> AsyncIterator[_Line]:
-        """Give new lines until the container has ended (and does not wait for a restart)."""
+    async def _follow(self, container: Container, reader: _Reader, follower: _Follower) -> AsyncIterator[list[_Line]]:
+        """Give new lines, in batches, until the container has ended (and does not wait for a restart)."""
         while True:
             change = container.next_change
             ended = container.ended.is_set() and not container.record.state.restarting
             ended = ended or container.gone
-            for line in reader.more():
-                yield line
+            new = reader.more()
+            while (lines := await asyncio.to_thread(next, new, None)) is not None:
+                yield lines
             if ended and container.record.state.started_ns:
                 return
             await follower.changed(change)
@@ -121,73 +128,105 @@ class _Reader:
         self._file: BinaryIO | None = None
         self._rest = b""
 
-    def past(self, query: LogQuery) -> Iterator[_Line]:
+    def past(self, query: LogQuery) -> Iterator[list[_Line]]:
         """Give all that is there and passes the query; leaves the newest file open for ``more``. Blocks."""
-        if query.tail is not None:
-            yield from self._tail(query, query.tail)
-            return
-        for file in log_files(self._path):
-            self._open(file)
-            yield from (line for line in self.more(rotate=False) if _wanted(line, query))
-
-    def _tail(self, query: LogQuery, count: int) -> Iterator[_Line]:
-        """Give the last lines, reading from the end: a long log costs no more than a short one."""
-        found: list[_Line] = []
-        newest_end = 0
-        files = log_files(self._path)
-        for file in reversed(files):
-            self._open(file)
-            if self._file is None:
-                continue
-            end = _whole_end(self._file)
-            newest_end = newest_end if found or file is not files[-1] else end
-            lines = (line for raw in _backwards(self._file, end) if (line := _parse(raw)) is not None)
-            found += islice((line for line in lines if _wanted(line, query)), count - len(found))
-            if len(found) >= count:
-                break
-        if files:
-            self._open(files[-1])
-            if self._file is not None:
-                self._file.seek(newest_end)
-        yield from reversed(found)
-
-    def _open(self, path: Path) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._rest = b""
+        files = _open_all(self._path)
         try:
-            self._file = path.open("rb")
-        except FileNotFoundError:
-            self._file = None
+            if query.tail is not None:
+                yield _tail(files, query, query.tail)
+                return
+            for file in files:
+                self._rest = b""
+                yield from (_wanted(lines, query) for lines in self._batches(file))
+        finally:
+            self._file = files[-1] if files else None
+            for file in files[:-1]:
+                file.close()
 
-    def more(self, *, rotate: bool = True) -> Iterator[_Line]:
+    def _batches(self, file: BinaryIO) -> Iterator[list[_Line]]:
+        while data := file.read(_CHUNK):
+            whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+            if newline:
+                yield _parse_all(whole)
+
+    def more(self) -> Iterator[list[_Line]]:
         """Give the lines written since the last call."""
         while True:
             if self._file is None:
-                if not rotate or not self._path.exists():
+                if not self._path.exists():
                     return
                 self._file = self._path.open("rb")
-            while data := self._file.read(_CHUNK):
-                *whole, self._rest = (self._rest + data).split(b"\n")
-                for raw in whole:
-                    if (line := _parse(raw)) is not None:
-                        yield line
-            if not rotate or not self._rotated():
+            newer = self._newer(self._file)
+            yield from self._batches(self._file)  # after the look for newer files: now it grows no more
+            if newer is None:
                 return
             self._file.close()
-            self._file, self._rest = None, b""
+            self._file, self._rest = newer, b""
 
-    def _rotated(self) -> bool:
-        if self._file is None:
-            return False
+    def _newer(self, file: BinaryIO) -> BinaryIO | None:
+        """Open the file that came after this one; None while this is the newest."""
+        ours = os.fstat(file.fileno())
         try:
-            return self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino
-        except FileNotFoundError:
-            return False
+            if self._path.stat().st_ino == ours.st_ino:
+                return None
+            rotated = log_files(self._path)
+            names = [found.stat().st_ino for found in rotated]
+            # the oldest that is left, if ours is gone already (or compressed, and so another file)
+            at = names.index(ours.st_ino) + 1 if ours.st_ino in names else 0
+            later = [found for found in rotated[at:] if at or found.stat().st_mtime_ns > ours.st_mtime_ns]
+            return _open(later[0]) if later else None
+        except FileNotFoundError:  # it is being rotated right now: the next look finds it
+            return None
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a log file; a compressed one is unpacked, beyond some size on disk."""
+    if path.suffix != ".gz":
+        return path.open("rb")
+    unpacked = tempfile.SpooledTemporaryFile(_UNPACKED_IN_MEMORY)  # noqa: SIM115 - given to the caller
+    with gzip.open(path, "rb") as packed:
+        shutil.copyfileobj(packed, unpacked, _CHUNK)
+    unpacked.seek(0)
+    return cast("BinaryIO", unpacked)
+
+
+def _open_all(path: Path) -> list[BinaryIO]:
+    """Open all files of a log, oldest first, though it may be rotated meanwhile."""
+    for _ in range(_ROTATED_AGAIN):
+        opened: list[BinaryIO] = []
+        try:
+            before = log_files(path)
+            opened += (_open(name) for name in before)
+            if not before or (before == log_files(path) and os.fstat(opened[-1].fileno()).st_ino == path.stat().st_ino):
+                return opened
+        except FileNotFoundError:
+            pass
+        for file in opened:
+            file.close()
+    raise EngineError("the log is rotated faster than it can be read")
+
+
+def _tail(files: Sequence[BinaryIO], query: LogQuery, count: int) -> list[_Line]:
+    """Give the last lines, reading from the end: a long log costs no more than a short one."""
+    found: list[_Line] = []
+    newest_end = 0
+    for file in reversed(files):
+        end = _whole_end(file)
+        lines = (line for raw in _backwards(file, end) if (line := _parse(raw)) is not None)
+        found += islice((line for line in lines if _wanted([line], query)), count - len(found))
+        if file is files[-1]:
+            newest_end = end
+        if len(found) >= count:
+            break
+    if files:
+        files[-1].seek(newest_end)
+    return found[::-1]
 
 
 class _Follower:
@@ -239,22 +278,42 @@ def _time_ns(text: str) -> int:
     return seconds * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
 
 
-def _wanted(line: _Line, query: LogQuery) -> bool:
-    if not (query.stderr if line.stream == "stderr" else query.stdout):
-        return False
-    if query.since is None and query.until is None:
-        return True
-    time_ns = _time_ns(line.time)
-    return (query.since is None or time_ns >= query.since) and (query.until is None or time_ns <= query.until)
+def _parse_all(raw: bytes) -> list[_Line]:
+    try:
+        return _decode_lines(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return [line for piece in raw.split(b"\n") if (line := _parse(piece)) is not None]
 
 
-def _render(line: _Line, query: LogQuery, *, tty: bool) -> bytes:
-    text = line.log.encode("utf-8", "surrogateescape")
+def _wanted(lines: list[_Line], query: LogQuery) -> list[_Line]:
+    if not (query.stdout and query.stderr):
+        lines = [line for line in lines if (query.stderr if line.stream == "stderr" else query.stdout)]
+    if query.since is not None:
+        lines = [line for line in lines if _time_ns(line.time) >= query.since]
+    if query.until is not None:
+        lines = [line for line in lines if _time_ns(line.time) <= query.until]
+    return lines
+
+
+def _render(lines: Sequence[_Line], query: LogQuery, *, tty: bool) -> bytes:
+    if query.details or query.timestamps:
+        texts = [_prefix(line, query) + line.log.encode() for line in lines]
+    else:
+        texts = [line.log.encode() for line in lines]
+    if tty:
+        return b"".join(texts)
+    pieces: list[bytes] = []
+    for line, text in zip(lines, texts, strict=True):
+        pieces += (frame_head(_STREAMS.get(line.stream, STDOUT), len(text)), text)
+    return b"".join(pieces)
+
+
+def _prefix(line: _Line, query: LogQuery) -> bytes:
+    text = ""
     if query.details:
-        text = ",".join(f"{k}={v}" for k, v in sorted(line.attrs.items())).encode() + b" " + text
-    if query.timestamps:
-        text = _padded_time(line.time) + b" " + text
-    return text if tty else frame(_STREAMS.get(line.stream, STDOUT), text)
+        pairs = (f"{quote_plus(key)}={quote_plus(value)}" for key, value in sorted(line.attrs.items()))
+        text = ",".join(pairs) + " "
+    return _padded_time(line.time) + b" " + text.encode() if query.timestamps else text.encode()
 
 
 def _padded_time(text: str) -> bytes:
@@ -263,17 +322,6 @@ def _padded_time(text: str) -> bytes:
     if match is None:
         return text.encode()
     return f"{match[1]}.{(match[2] or '').ljust(9, '0')}{match[3]}".encode()
-
-
-def _batch(lines: Iterator[_Line]) -> list[_Line]:
-    batch: list[_Line] = []
-    total = 0
-    for line in lines:
-        batch.append(line)
-        total += len(line.log)
-        if total >= _CHUNK:
-            break
-    return batch
 
 
 def _whole_end(file: BinaryIO) -> int:

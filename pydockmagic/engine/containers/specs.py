@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,6 @@ from pydockmagic.engine.runtime.spec import (
     CgroupLimits,
     ContainerSpec,
     Device,
-    LogTarget,
     Mount,
     Namespaces,
     PortForward,
@@ -26,13 +25,12 @@ from pydockmagic.engine.runtime.spec import (
 from pydockmagic.engine.volumes.records import MountPoint
 
 from .config import ContainerConfig, HostConfig, ThrottleDevice
+from .logoptions import log_target
 from .merging import environment
 from .records import ContainerRecord
 from .validation import ALL_CAPABILITIES
 
 __all__ = ["Files", "build", "capabilities", "exec_process", "limits", "parse_security"]
-
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -138,7 +136,7 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
 
     process = ProcessSpec(
         args=(record.path, *record.args),
-        env=tuple(environment(config, hostname)),
+        env=tuple(environment(config, hostname, record.link_environment)),
         cwd=config.working_dir or "/",
         user=config.user,
         groups=tuple(host.group_add or ()),
@@ -175,7 +173,7 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
         shm_size=host.shm_size,
         privileged=host.privileged,
         init=host.init is True,
-        log=_log(record, files),
+        log=log_target(record, str(files.log)),
         ports=tuple(forwards),
     )
 
@@ -242,32 +240,6 @@ def _device_nodes(source: str) -> list[str]:
     return [source]
 
 
-def _log(record: ContainerRecord, files: Files) -> LogTarget:
-    log = record.host_config.log_config
-    options: Mapping[str, str] = log.config
-    labels = record.config.labels
-    wanted = [name for name in options.get("labels", "").split(",") if name in labels]
-    return LogTarget(
-        driver=log.type,
-        path=str(files.log),
-        max_size=parse_size(options.get("max-size", "0")),
-        max_file=max(int(options.get("max-file", "1") or 1), 1),
-        labels=tuple((name, labels[name]) for name in wanted),
-    )
-
-
-def parse_size(text: str) -> int:
-    """Read ``10m`` as bytes; raise ``InvalidParameter``."""
-    text = text.strip().lower()
-    digits = text.rstrip("bkmg")
-    unit = text[len(digits) :]
-    if text == "-1":
-        return 0
-    if not digits.isdecimal() or unit not in _UNITS:
-        raise InvalidParameter(f"invalid size: '{text}'")
-    return int(digits) * _UNITS[unit]
-
-
 def exec_process(  # noqa: PLR0913 - what a client may change, each by name
     config: ContainerConfig,
     host: HostConfig,
@@ -281,6 +253,7 @@ def exec_process(  # noqa: PLR0913 - what a client may change, each by name
     privileged: bool,
     hostname: str,
     console_size: tuple[int, int],
+    linked: Sequence[str] = (),
 ) -> ProcessSpec:
     """Describe one more process in a container: as the first one, but for what the client changes."""
     security = parse_security(host.security_opt)
@@ -288,7 +261,7 @@ def exec_process(  # noqa: PLR0913 - what a client may change, each by name
     everything = frozenset(ALL_CAPABILITIES)
     return ProcessSpec(
         args=tuple(args),
-        env=tuple(environment(merged, hostname)),
+        env=tuple(environment(merged, hostname, linked)),
         cwd=cwd or config.working_dir or "/",
         user=user or config.user,
         groups=tuple(host.group_add or ()),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
-from pydockmagic.engine.errors import EngineError, InvalidParameter, NotImplementedHere
+from pydockmagic.engine.errors import EngineError, InvalidParameter
 
 from .config import ContainerConfig, HostConfig, RestartPolicy
 from .signals import parse_signal
@@ -23,9 +23,11 @@ __all__ = [
     "clean_capabilities",
 ]
 
+_UNDEFINED = "This would result in undefined behavior"
+HOST_AND_LINKS = f"host type networking can't be used with links. {_UNDEFINED}"
+CONTAINER_AND_LINKS = f"container type network can't be used with links. {_UNDEFINED}"
 _NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _MIN_MEMORY = 6 << 20
-_LOG_DRIVERS = frozenset({"json-file", "local", "none"})
 _CPU_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 _CAPABILITY_WORDS = """
@@ -82,8 +84,6 @@ def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str) -
             raise InvalidParameter(f'invalid ExtraHosts: bad format for add-host: "{extra}"')
     host.cap_add = clean_capabilities(host.cap_add, "CapAdd")
     host.cap_drop = clean_capabilities(host.cap_drop, "CapDrop")
-    if host.log_config.type and host.log_config.type not in _LOG_DRIVERS:
-        raise InvalidParameter(f"logger: no log driver named '{host.log_config.type}' is registered")
     if host.runtime and host.runtime not in (runtime, "runc"):
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
     if host.isolation not in ("", "default"):
@@ -92,8 +92,6 @@ def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str) -
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:
         raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
-    if host.links:
-        raise NotImplementedHere("links are not supported by this engine: join both containers to a network instead")
     if host.volume_driver not in ("", "local"):
         raise EngineError(
             f'error looking up volume plugin {host.volume_driver}: plugin "{host.volume_driver}" not found'
@@ -133,7 +131,8 @@ def _check_modes(host: HostConfig, config: ContainerConfig) -> None:
     conflicts: list[tuple[bool, str]] = [
         (joined and bool(config.hostname), "hostname and the network mode"),
         (host.uts_mode == "host" and bool(config.hostname), "hostname and the UTS mode"),
-        (joined and bool(host.links), "container type network can't be used with links"),
+        (joined and bool(host.links), CONTAINER_AND_LINKS),
+        (network == "host" and bool(host.links), HOST_AND_LINKS),
         ((joined or network == "host") and bool(host.dns) and joined, "dns and the network mode"),
         (joined and bool(host.extra_hosts), "custom host-to-IP mapping and the network mode"),
         (joined and bool(config.mac_address), "mac-address and the network mode"),

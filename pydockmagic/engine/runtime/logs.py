@@ -1,6 +1,8 @@
 """Writes a container's log as Docker's json-file driver does: one JSON object a line, long lines in parts, rotation.
 
-Format and splitting follow moby ``daemon/logger`` (``copier.go``, ``jsonfilelog``, ``loggerutils/logfile.go``).
+Format and splitting follow moby ``daemon/logger`` (``copier.go``, ``jsonfilelog``, ``loggerutils/logfile.go``). What
+one read brought is turned into entries as a whole, without a step per line: a program that prints a million lines
+waits for its log.
 Standard library only; runs in the supervisor.
 """
 
@@ -10,6 +12,7 @@ import contextlib
 import os
 import re
 import time
+import zlib
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any
@@ -19,17 +22,24 @@ __all__ = ["LINE_LIMIT", "LogWriter", "encode", "timestamp"]
 LINE_LIMIT = 16 * 1024
 """Longer lines are written in parts of this many bytes, without a newline but for the last."""
 
-_NOT_PLAIN = re.compile('[\\x00-\\x1f"\\\\<>&\\u2028\\u2029\\udc80-\\udcff]')
-_GO = str.maketrans(
+_COMPRESS_STEP = 256 * 1024
+"""How much of a rotated file is compressed each time output comes: the rest of the work does not wait for it."""
+
+_NEWLINE = b"\n"
+_ESCAPES = {
+    b"\\": b"\\\\",  # first, for the others bring backslashes
+    b'"': b'\\"',
+    b"\r": b"\\r",
+    b"<": b"\\u003c",
+    b">": b"\\u003e",
+    b"&": b"\\u0026",
+    **{bytes([code]): f"\\u{code:04x}".encode() for code in range(32) if code not in b"\r\n"},
+}
+_PLAIN = bytes(code for code in range(128) if bytes([code]) not in _ESCAPES)
+_NOT_ASCII = bytes(range(128, 256))
+_FOREIGN = re.compile("[\u2028\u2029\udc80-\udcff]")
+_FOREIGN_ESCAPES = str.maketrans(
     {
-        **{chr(code): f"\\u{code:04x}" for code in range(32)},
-        "\n": "\\n",
-        "\r": "\\r",
-        '"': '\\"',
-        "\\": "\\\\",
-        "<": "\\u003c",
-        ">": "\\u003e",
-        "&": "\\u0026",
         "\u2028": "\\u2028",
         "\u2029": "\\u2029",
         **{chr(code): "\\ufffd" for code in range(0xDC80, 0xDD00)},  # a byte that is not UTF-8
@@ -37,10 +47,22 @@ _GO = str.maketrans(
 )
 
 
-def encode(text: bytes) -> str:
-    """Encode one log line as dockerd does: UTF-8 is kept; bad bytes, controls and html characters are escaped."""
-    decoded = text.decode("utf-8", "surrogateescape")
-    return decoded.translate(_GO) if _NOT_PLAIN.search(decoded) else decoded
+def encode(text: bytes) -> bytes:
+    """Encode log lines as dockerd does: UTF-8 is kept; bad bytes, controls and html characters are escaped.
+
+    Newlines stay: they end entries.
+    """
+    odd = text.translate(None, _PLAIN)
+    if not odd:
+        return text
+    for character, escape in _ESCAPES.items():
+        if character in odd:
+            text = text.replace(character, escape)
+    if odd.translate(None, _NOT_ASCII) != odd:
+        decoded = text.decode("utf-8", "surrogateescape")
+        if _FOREIGN.search(decoded):
+            return decoded.translate(_FOREIGN_ESCAPES).encode()
+    return text
 
 
 def timestamp(nanoseconds: int) -> str:
@@ -53,9 +75,19 @@ def timestamp(nanoseconds: int) -> str:
 class _Pending:
     """What a stream wrote after its last newline."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: str, attributes: str) -> None:
         self.data = b""
         self.partial_since = ""  # the timestamp of a long line's first part; its other parts carry the same
+        self._tail = f'","stream":"{stream}"{attributes},"time":"'
+
+    def entry(self, line: bytes, when: str, newline: str) -> bytes:
+        """Make the entry of one line, or of a part of it."""
+        return b'{"log":"' + encode(line) + f'{newline}{self._tail}{when}"}}\n'.encode()
+
+    def entries(self, lines: bytes, when: str) -> bytes:
+        """Make the entries of whole lines at once; ``lines`` ends with a newline."""
+        between = f'\\n{self._tail}{when}"}}\n{{"log":"'.encode()
+        return b'{"log":"' + encode(lines[:-1]).replace(_NEWLINE, between) + f'\\n{self._tail}{when}"}}\n'.encode()
 
 
 class LogWriter:
@@ -65,9 +97,10 @@ class LogWriter:
         self._path = str(target["path"]) if target["driver"] != "none" else ""
         self._limit = int(target["max_size"])
         self._files = max(1, int(target["max_file"]))
-        attributes = {str(key): str(value) for key, value in target["labels"]}
-        self._attributes = self._encode_attributes(attributes)
-        self._pending = {"stdout": _Pending(), "stderr": _Pending()}
+        self._compress = bool(target.get("compress"))
+        self._compressor: _Compressor | None = None
+        attributes = _encode_attributes({str(key): str(value) for key, value in target["labels"]})
+        self._pending = {stream: _Pending(stream, attributes) for stream in ("stdout", "stderr")}
         self._descriptor = -1
         self._size = 0
         if self._path:
@@ -80,55 +113,65 @@ class LogWriter:
         pending = self._pending[stream]
         now = timestamp(time.time_ns())
         data = pending.data + chunk
-        entries: list[str] = []
+        end = data.rfind(_NEWLINE) + 1
+        if pending.partial_since or _has_long_line(data):
+            self._write_long(pending, data, now)
+        elif end:
+            pending.data = data[end:]
+            self._append(pending.entries(data[:end], now))
+        else:
+            pending.data = data
+        if self._compressor is not None and self._compressor.step():
+            self._compressor = None
+
+    def _write_long(self, pending: _Pending, data: bytes, now: str) -> None:
+        """Write line by line, for one of them is too long for one entry."""
+        entries: list[bytes] = []
         start = 0
         while True:
-            end = data.find(b"\n", start)
+            end = data.find(_NEWLINE, start)
             if end < 0 and len(data) - start < LINE_LIMIT:
                 break
             if end < 0 or end - start >= LINE_LIMIT:
                 pending.partial_since = pending.partial_since or now
-                entries.append(self._entry(data[start : start + LINE_LIMIT], stream, pending.partial_since, ""))
+                entries.append(pending.entry(data[start : start + LINE_LIMIT], pending.partial_since, ""))
                 start += LINE_LIMIT
                 continue
-            entries.append(self._entry(data[start:end], stream, pending.partial_since or now, "\\n"))
+            entries.append(pending.entry(data[start:end], pending.partial_since or now, "\\n"))
             pending.partial_since = ""
             start = end + 1
         pending.data = data[start:]
-        self._append(entries)
+        self._append(b"".join(entries))
 
     def close(self) -> None:
         """Write what has no newline yet, as the stream ended there, and close the file."""
         now = timestamp(time.time_ns())
-        for stream, pending in self._pending.items():
+        for pending in self._pending.values():
             if pending.data and self._descriptor >= 0:
-                self._append([self._entry(pending.data, stream, pending.partial_since or now, "")])
+                self._append(pending.entry(pending.data, pending.partial_since or now, ""))
                 pending.data = b""
+        self._finish_compressing()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _entry(self, line: bytes, stream: str, when: str, newline: str) -> str:
-        return f'{{"log":"{encode(line)}{newline}","stream":"{stream}"{self._attributes},"time":"{when}"}}\n'
-
-    @staticmethod
-    def _encode_attributes(attributes: Mapping[str, str]) -> str:
-        if not attributes:
-            return ""
-        pairs = (f"{encode_basestring(key)}:{encode_basestring(attributes[key])}" for key in sorted(attributes))
-        return f',"attrs":{{{",".join(pairs)}}}'
-
-    def _append(self, entries: list[str]) -> None:
-        if not self._limit:
-            self._put("".join(entries))
-            return
-        for entry in entries:
+    def _append(self, entries: bytes) -> None:
+        """Write entries, and begin a new file before the first one that finds the present one full."""
+        while self._limit and self._size + len(entries) > self._limit:
             if self._size >= self._limit:
                 self._rotate()
-            self._put(entry)
+                continue
+            # the entry that fills the file still goes into it
+            end = entries.find(_NEWLINE, max(self._limit - self._size - 1, 0)) + 1
+            if not end or end == len(entries):
+                break
+            self._put(entries[:end])
+            if self._descriptor < 0:
+                return
+            entries = entries[end:]
+        self._put(entries)
 
-    def _put(self, text: str) -> None:
-        data = text.encode()
+    def _put(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
             while data:
                 written = os.write(self._descriptor, data)
@@ -146,8 +189,75 @@ class LogWriter:
         if self._files == 1:
             self._open(os.O_TRUNC)
             return
-        for number in range(self._files - 1, 0, -1):
-            older = f"{self._path}.{number - 1}" if number > 1 else self._path
+        self._finish_compressing()
+        for ending in ("", ".gz"):
             with contextlib.suppress(FileNotFoundError):
-                os.rename(older, f"{self._path}.{number}")
+                os.unlink(f"{self._path}.{self._files - 1}{ending}")
+            for number in range(self._files - 1, 1, -1):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{self._path}.{number - 1}{ending}", f"{self._path}.{number}{ending}")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self._path, f"{self._path}.1")
+        if self._compress:
+            with contextlib.suppress(OSError):
+                self._compressor = _Compressor(f"{self._path}.1")
         self._open()
+
+    def _finish_compressing(self) -> None:
+        while self._compressor is not None:
+            if self._compressor.step():
+                self._compressor = None
+
+
+class _Compressor:
+    """Turns a rotated file into ``FILE.gz``, a step at a time: no thread, for others are cloned from this process."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._source = open(path, "rb")  # noqa: SIM115 - held from step to step
+        try:
+            self._target = open(f"{path}.gz.new", "wb")  # noqa: SIM115
+        except OSError:
+            self._source.close()
+            raise
+        self._deflate = zlib.compressobj(wbits=31)  # with the header and trailer of gzip
+
+    def step(self) -> bool:
+        """Do a piece of the work; tell whether it is over. A file that cannot be compressed stays as it is."""
+        try:
+            if data := self._source.read(_COMPRESS_STEP):
+                self._target.write(self._deflate.compress(data))
+                return False
+            self._target.write(self._deflate.flush())
+            self._close()
+            os.chmod(f"{self._path}.gz.new", 0o640)
+            os.rename(f"{self._path}.gz.new", f"{self._path}.gz")
+            os.unlink(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._close()
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self._path}.gz.new")
+        return True
+
+    def _close(self) -> None:
+        self._source.close()
+        self._target.close()
+
+
+def _has_long_line(data: bytes) -> bool:
+    """Tell whether a line, or the beginning of one, is as long as ``LINE_LIMIT``."""
+    start = 0
+    while len(data) - start >= LINE_LIMIT:
+        end = data.rfind(_NEWLINE, start, start + LINE_LIMIT)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
+
+
+def _encode_attributes(attributes: Mapping[str, str]) -> str:
+    if not attributes:
+        return ""
+    pairs = (f"{encode_basestring(key)}:{encode_basestring(attributes[key])}" for key in sorted(attributes))
+    return f',"attrs":{{{",".join(pairs)}}}'

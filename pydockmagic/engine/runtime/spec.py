@@ -139,7 +139,10 @@ class LogTarget(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 0
     """Bytes before the file is rotated; 0 never."""
     max_file: int = 1
+    compress: bool = False
+    """Whether rotated files are compressed (gzip)."""
     labels: tuple[tuple[str, str], ...] = ()
+    """What each line carries as its attributes (labels, environment, tag)."""
 
 
 class PortForward(msgspec.Struct, frozen=True, kw_only=True):

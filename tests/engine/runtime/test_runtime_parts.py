@@ -1,5 +1,6 @@
 """Parts of the driver by themselves: messages, streams, the log's encoding, users."""
 
+import gzip
 import json
 import os
 import socket
@@ -203,11 +204,44 @@ def test_the_log_holds_what_was_written_however_it_was_cut(tmp_path_factory, dat
         assert written == expected
 
 
-@given(st.text())
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")))
 def test_every_text_is_encoded_so_that_it_can_be_read_back(text):
-    if any(0xD800 <= ord(character) < 0xE000 for character in text):
-        return
-    assert json.loads(f'"{logs.encode(text.encode())}"') == text
+    assert json.loads(b'"' + logs.encode(text.encode()) + b'"') == text
+
+
+def test_html_and_line_separators_are_escaped_as_go_does():
+    assert logs.encode('<a href="x">&\u2028\x7f\t'.encode()) == (
+        b'\\u003ca href=\\"x\\"\\u003e\\u0026\\u2028\x7f\\u0009'
+    )  # fmt: skip
+
+
+@given(
+    st.lists(st.binary(max_size=400).map(lambda line: line.replace(b"\n", b"") + b"\n"), max_size=60),
+    st.integers(1, 3000), st.integers(2, 4), st.booleans(),
+)  # fmt: skip
+def test_rotated_files_together_are_the_end_of_what_was_written(tmp_path_factory, lines, limit, files, compress):
+    path = tmp_path_factory.mktemp("log") / "log"
+    writer = logs.LogWriter(
+        {"driver": "local", "path": str(path), "max_size": limit, "max_file": files, "labels": (), "compress": compress}
+    )
+    for start in range(0, len(lines), 7):
+        writer.write("stdout", b"".join(lines[start : start + 7]))
+    writer.close()
+    whole = b""
+    names = {name.name for name in path.parent.iterdir()}
+    for number in range(files - 1, 0, -1):
+        if f"log.{number}" in names:
+            assert not compress
+            whole += (path.parent / f"log.{number}").read_bytes()
+        elif f"log.{number}.gz" in names:
+            whole += gzip.decompress((path.parent / f"log.{number}.gz").read_bytes())
+    assert len(names) <= files
+    whole += path.read_bytes()
+    kept = [json.loads(line)["log"] for line in whole.splitlines()]
+    expected = [line.decode(errors="surrogateescape") for line in lines]
+    expected = ["".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in line) for line in expected]
+    assert kept == expected[len(expected) - len(kept) :]
+    assert len(kept) == len(expected) or len(names) == files
 
 
 @pytest.mark.parametrize(
