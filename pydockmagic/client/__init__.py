@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .address import EMBEDDED, EngineAddress, TlsFiles, choose, parse_address
+from .address import EMBEDDED, EngineAddress, choose, parse_address
 from .containers import ContainerCalls
 from .core import API_VERSION, MINIMUM_API_VERSION
 from .errors import (
@@ -35,6 +35,7 @@ from .images import ImageCalls
 from .loading import load
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 from .system import SystemCalls
+from .tls import TlsFiles
 
 if TYPE_CHECKING:
     from . import embedded

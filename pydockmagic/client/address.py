@@ -1,8 +1,8 @@
 """Where a Docker daemon listens, and which one is meant.
 
-The order of choice is DESIGN section 3: what is named (``embedded``, a docker context or a URL), else ``PYDOCK_HOST``,
-else ``DOCKER_HOST``, else the embedded engine. Docker contexts are read as the docker command stores them: a JSON file
-in ``contexts/meta/<sha256 of the name>/`` under ``DOCKER_CONFIG`` or ``~/.docker``, certificates beside it in ``tls/``.
+The order of choice: what is named (``embedded``, a docker context or a URL), else ``PYDOCK_HOST``, else
+``DOCKER_HOST``, else ``DOCKER_CONTEXT``, else the embedded engine. The context that ``docker context use`` made current
+is not followed: a notebook means the engine that it brings along until it says otherwise.
 """
 
 from __future__ import annotations
@@ -15,21 +15,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import BadAddress
+from .tls import TlsFiles
 
-__all__ = ["EMBEDDED", "EngineAddress", "TlsFiles", "choose", "parse_address"]
+__all__ = ["EMBEDDED", "EngineAddress", "choose", "parse_address"]
 
 EMBEDDED = "embedded"
 _HOST_NAME = re.compile(r"[\w.:%-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Certificates for a TLS connection; a missing path means that this piece is not used."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +33,7 @@ class EngineAddress:
 
     @property
     def scheme(self) -> str:
-        """``unix``, ``tcp``, ``http`` or ``https``."""
+        """``unix``, ``tcp``, ``http``, ``https`` or ``ssh``."""
         return self.url.partition("://")[0]
 
     @property
@@ -71,7 +62,10 @@ def parse_address(url: str, *, source: str = "", tls: TlsFiles | None = None) ->
     if scheme == "unix":
         return EngineAddress(f"unix://{rest or '/var/run/docker.sock'}", source, None)
     if scheme == "ssh":
-        raise BadAddress(f"{url}: connecting over ssh is not supported yet; forward the remote socket to a local one")
+        from .ssh import parse_ssh  # noqa: PLC0415 - it starts programs, which most clients never do
+
+        parse_ssh(text)
+        return EngineAddress(text, source, None)
     if scheme not in {"tcp", "http", "https"}:
         raise BadAddress(f'unable to parse docker host "{url}"')
     try:
@@ -97,6 +91,8 @@ def choose(target: str | None = None, environ: Mapping[str, str] | None = None) 
         return _named(environ["PYDOCK_HOST"], environ, source="PYDOCK_HOST")
     if environ.get("DOCKER_HOST"):
         return parse_address(environ["DOCKER_HOST"], source="DOCKER_HOST", tls=_tls_from_environment(environ))
+    if environ.get("DOCKER_CONTEXT"):
+        return _named(environ["DOCKER_CONTEXT"], environ, source="DOCKER_CONTEXT")
     return None
 
 
@@ -114,43 +110,13 @@ def _tls_from_environment(environ: Mapping[str, str]) -> TlsFiles | None:
     """Docker's own rule: ``DOCKER_TLS_VERIFY`` turns TLS on, ``DOCKER_CERT_PATH`` says where the files are."""
     if not environ.get("DOCKER_TLS_VERIFY"):
         return None
-    folder = Path(environ.get("DOCKER_CERT_PATH") or docker_config_dir(environ))
-    return _tls_in(folder, verify=True)
+    from .contexts import docker_config_dir  # noqa: PLC0415
 
-
-def _tls_in(folder: Path, *, verify: bool) -> TlsFiles:
-    ca, cert, key = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
-    return TlsFiles(
-        ca=ca if ca.exists() else None,
-        cert=cert if cert.exists() else None,
-        key=key if key.exists() else None,
-        verify=verify,
-    )
-
-
-def docker_config_dir(environ: Mapping[str, str]) -> Path:
-    """Where the docker command keeps its files: ``DOCKER_CONFIG`` or ``~/.docker``."""
-    if environ.get("DOCKER_CONFIG"):
-        return Path(environ["DOCKER_CONFIG"])
-    return Path(environ.get("HOME") or Path.home()) / ".docker"
+    return TlsFiles.inside(Path(environ.get("DOCKER_CERT_PATH") or docker_config_dir(environ)))
 
 
 def _from_context(name: str, environ: Mapping[str, str]) -> EngineAddress:
-    import hashlib  # noqa: PLC0415 - only contexts need it
-    import json  # noqa: PLC0415
+    from .contexts import ContextStore  # noqa: PLC0415 - only contexts need it
 
-    if name == "default":
-        return parse_address("unix:///var/run/docker.sock", source="context default")
-    key = hashlib.sha256(name.encode()).hexdigest()
-    contexts = docker_config_dir(environ) / "contexts"
-    try:
-        meta = json.loads((contexts / "meta" / key / "meta.json").read_bytes())
-        endpoint = meta["Endpoints"]["docker"]
-        host = str(endpoint["Host"])
-    except FileNotFoundError:
-        raise BadAddress(f'context "{name}": context not found') from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise BadAddress(f'context "{name}": cannot be read: {error}') from None
-    folder = contexts / "tls" / key / "docker"
-    tls = _tls_in(folder, verify=not endpoint.get("SkipTLSVerify", False)) if folder.is_dir() else None
-    return parse_address(host, source=f"context {name}", tls=tls)
+    found = ContextStore.of(environ).get(name)
+    return parse_address(found.host, source=f"context {name}", tls=found.tls)

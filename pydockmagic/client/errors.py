@@ -4,6 +4,7 @@
 ClientError                 anything below
  +- ConnectionFailed        nobody answers at the address
  |   +- PermissionRefused   somebody does, but not to this user
+ |   +- SshFailed           the ssh program did not get through
  |   +- EngineStartFailed   the embedded engine did not come up
  +- BadAddress              the address itself cannot be used
  +- StreamInterrupted       the server ended a stream in the middle
@@ -34,6 +35,7 @@ __all__ = [
     "NotImplementedByServer",
     "PermissionRefused",
     "ServerError",
+    "SshFailed",
     "StreamInterrupted",
     "Unauthorized",
     "Unavailable",
@@ -69,6 +71,14 @@ class EngineStartFailed(ConnectionFailed):
         super().__init__(address, reason)
         self.log = log
         self.args = (f"the embedded engine did not start: {reason}",)
+
+
+class SshFailed(ConnectionFailed):
+    """The ssh program did not get through; ``reason`` is what it said."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.args = (f"cannot connect to the Docker daemon at {address}: {reason}",)
 
 
 class BadAddress(ClientError):

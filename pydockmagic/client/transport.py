@@ -1,24 +1,23 @@
-"""The seam between client and daemon: an httpx transport for each kind of address (unix, tcp, tcp with TLS)."""
+"""The seam between client and daemon: an httpx transport for each kind of address (unix, tcp, tcp with TLS, ssh)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .address import EngineAddress, TlsFiles
-from .errors import BadAddress, ConnectionFailed, PermissionRefused
+from .address import EngineAddress
+from .errors import ConnectionFailed, PermissionRefused, SshFailed
 from .loading import load
+from .tls import TlsFiles
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 __all__ = ["base_url", "open_transport"]
 
 
 def base_url(address: EngineAddress) -> str:
-    """Return the URL that requests are joined to; over a unix socket the host is only a name for the Host header."""
-    if address.scheme == "unix":
+    """Return the URL that requests are joined to; over a unix socket or ssh the host is only a name."""
+    if address.scheme in {"unix", "ssh"}:
         return "http://api.moby.localhost"
     rest = address.url.partition("://")[2]
     return f"{'https' if address.tls is not None or address.scheme == 'https' else 'http'}://{rest}"
@@ -29,13 +28,39 @@ def open_transport(address: EngineAddress) -> httpx.BaseTransport:
     loaded = load()
     limits = loaded.Limits(max_connections=None, max_keepalive_connections=8)
     options: dict[str, Any] = {"limits": limits, "verify": False}
+    if address.scheme == "ssh":
+        return _through_ssh(address, options)
     if address.scheme == "unix":
         _knock(address)
         options["uds"] = str(address.path)
     elif address.tls is not None or address.scheme == "https":
-        options["verify"] = _ssl_context(address.tls or TlsFiles())
+        options["verify"] = (address.tls or TlsFiles()).ssl_context()
     transport: httpx.BaseTransport = loaded.HTTPTransport(**options)
     return transport
+
+
+def _through_ssh(address: EngineAddress, options: dict[str, Any]) -> httpx.BaseTransport:
+    """Make a transport that talks through ssh, and says what ssh complained of where the connection fails."""
+    import httpx  # noqa: PLC0415 - loaded by now
+
+    from .ssh import Tunnel, parse_ssh  # noqa: PLC0415 - it starts programs, which most clients never do
+
+    tunnel = Tunnel(parse_ssh(address.url))
+
+    class ThroughSsh(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            try:
+                return super().handle_request(request)
+            except httpx.TransportError as error:
+                if complaint := tunnel.complaint:
+                    raise SshFailed(str(address), complaint) from error
+                raise
+
+        def close(self) -> None:
+            super().close()
+            tunnel.close()
+
+    return ThroughSsh(uds=str(tunnel.path), **options)
 
 
 def _knock(address: EngineAddress) -> None:
@@ -49,18 +74,3 @@ def _knock(address: EngineAddress) -> None:
             raise PermissionRefused(str(address), str(error)) from error
         except OSError as error:
             raise ConnectionFailed(str(address), str(error)) from error
-
-
-def _ssl_context(files: TlsFiles) -> ssl.SSLContext:
-    import ssl  # noqa: PLC0415
-
-    try:
-        context = ssl.create_default_context(cafile=str(files.ca) if files.ca else None)
-        if not files.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if files.cert:
-            context.load_cert_chain(str(files.cert), str(files.key) if files.key else None)
-    except (OSError, ssl.SSLError) as error:
-        raise BadAddress(f"could not read the TLS certificates: {error}") from error
-    return context

@@ -72,7 +72,8 @@ def _candidates(before: list[str], prefix: str, context: Context | None) -> Iter
 
 
 def _entries(names: dict[str, tuple[grammar.Command | grammar.Group, str]]) -> list[tuple[str, str, str]]:
-    return [(name, "command", entry.about) for name, (entry, _) in names.items()]
+    listed = {name: entry for name, (entry, _) in names.items() if not getattr(entry, "unlisted", False)}
+    return [(name, "command", entry.about) for name, entry in listed.items()]
 
 
 def _waiting_option(command: grammar.Command, words: list[str]) -> str | None:

@@ -22,9 +22,9 @@ def test_an_address_is_completed_as_docker_does(given, url):
     assert str(parse_address(given)) == url
 
 
-@pytest.mark.parametrize("given", ["ftp://x", "tcp://x:port", "tcp://a b", "tcp://x:99999", "ssh://host"])
+@pytest.mark.parametrize("given", ["ftp://x", "tcp://x:port", "tcp://a b", "tcp://x:99999", "ssh://"])
 def test_what_cannot_be_used_is_refused_with_a_sentence(given):
-    with pytest.raises(BadAddress, match=r"unable to parse docker host|ssh is not supported"):
+    with pytest.raises(BadAddress, match=r"unable to parse docker host|no host specified"):
         parse_address(given)
 
 
@@ -35,6 +35,8 @@ def test_what_is_named_comes_first_then_our_variable_then_dockers():
     assert choose(None, environ).source == "PYDOCK_HOST"
     assert str(choose(None, {"DOCKER_HOST": "unix:///dockers"})) == "unix:///dockers"
     assert choose(None, {}) is None
+    assert str(choose(None, {"DOCKER_HOST": "unix:///dockers", "DOCKER_CONTEXT": "default"})) == "unix:///dockers"
+    assert str(choose(None, {"DOCKER_CONTEXT": "default"})) == "unix:///var/run/docker.sock"
     assert choose("embedded", environ) is None
 
 

@@ -68,7 +68,11 @@ def group_help(group: Group) -> str:
     parts = [f"Usage:  docker {group.path} COMMAND", "", group.about, *group.more.splitlines()]
     below = {path: entry for entry, path in names_below(group.path).values()}
     nouns = [(p.rpartition(" ")[2], e.brief or e.about) for p, e in below.items() if isinstance(e, Group)]
-    verbs = [(p.rpartition(" ")[2], e.brief or e.about) for p, e in below.items() if isinstance(e, Command)]
+    verbs = [
+        (p.rpartition(" ")[2], e.brief or e.about)
+        for p, e in below.items()
+        if isinstance(e, Command) and not e.unlisted
+    ]
     if nouns:
         parts += ["", "Management Commands:", *_listed(nouns)]
     if verbs:

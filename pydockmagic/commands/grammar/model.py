@@ -23,7 +23,17 @@ class Option:
     @property
     def repeats(self) -> bool:
         """Whether each use adds a value."""
-        return self.kind in {"list", "strings", "map", "filter", "ulimit", "mount", "network", "gpu-request"}
+        return self.kind in {
+            "list",
+            "strings",
+            "map",
+            "filter",
+            "ulimit",
+            "mount",
+            "network",
+            "gpu-request",
+            "stringToString",
+        }
 
     @property
     def spelled(self) -> str:
@@ -68,6 +78,7 @@ class Command:
 
     ``top`` is the top-level name that does the same (``ps``); ``aliases`` are other last words (``list``, ``ps``).
     ``stops`` says that options end at the first argument, so that ``run IMAGE ls -l`` keeps its ``-l``.
+    ``unlisted`` commands are for programs: no help or completion names them.
     """
 
     path: str
@@ -82,6 +93,7 @@ class Command:
     brief: str = ""
     like: str = ""
     also: tuple[str, ...] = ()
+    unlisted: bool = False
 
     @property
     def noun(self) -> str:

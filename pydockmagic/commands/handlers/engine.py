@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydockmagic.commands.context import Context
     from pydockmagic.commands.grammar import Parsed
 
-__all__ = ["doctor", "serve", "start", "status", "stop", "use"]
+__all__ = ["doctor", "serve", "start", "status", "stop", "take", "use"]
 
 
 def serve(parsed: Parsed, context: Context) -> Result:
@@ -81,15 +81,20 @@ def status(parsed: Parsed, context: Context) -> Result:
 def use(parsed: Parsed, context: Context) -> Result:
     """``engine use embedded|CONTEXT|URL``: take another daemon from now on; it must answer."""
     sink = Sink(context)
-    before = context.connection.target
-    context.connection.use(parsed.arguments[0])
-    try:
-        version = context.client.version()
-    except ClientError as error:
-        context.connection.use(before)
-        raise sink.failure(str(error)) from None
+    version = take(parsed.arguments[0], context)
     sink.out(f"using {context.connection.address} (version {version.get('Version', '?')})\n")
     return sink.result()
+
+
+def take(target: str, context: Context) -> Mapping[str, Any]:
+    """Take another daemon from now on and return its version; where it does not answer, all stays as it was."""
+    before = context.connection.target
+    context.connection.use(target)
+    try:
+        return context.client.version()
+    except ClientError as error:
+        context.connection.use(before)
+        raise Sink(context).failure(str(error)) from None
 
 
 def doctor(parsed: Parsed, context: Context) -> TableResult:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydockmagic.commands.context import Context
     from pydockmagic.commands.grammar import Parsed
 
-__all__ = ["any_object", "container", "image", "network", "volume"]
+__all__ = ["any_object", "container", "image", "inspect_each", "network", "volume"]
 
 Getter = Callable[[str], Any]
 _TYPES = ("config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume")
@@ -77,13 +77,16 @@ def any_object(parsed: Parsed, context: Context) -> InspectResult:
 
 
 def _inspect(parsed: Parsed, context: Context, getter: Getter) -> InspectResult:
+    return inspect_each(parsed.arguments, parsed.text("format"), context, getter)
+
+
+def inspect_each(names: Sequence[str], form: str, context: Context, getter: Getter) -> InspectResult:
     """Get each object and show what was found; what was not is told at the end."""
-    form = parsed.text("format")
     template = _template(form)
     sink = Sink(context)
     found: list[Any] = []
     complaints: list[str] = []
-    for name in parsed.arguments:
+    for name in names:
         try:
             found.append(getter(name))
         except ClientError as error:
