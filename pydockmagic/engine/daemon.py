@@ -40,7 +40,7 @@ from .containers.service import ContainerService
 from .errors import EngineError
 from .events import EventBus
 from .images.service import ImageService, ImageUser, apply_changes
-from .networks.records import ConnectRequest, SandboxRequest
+from .networks.records import ConnectRequest, LinkTarget, SandboxRequest
 from .networks.service import NetworkService
 from .runtime import cgroups
 from .runtime.namespaces import NamespacesDriver
@@ -259,7 +259,8 @@ class _NetworkDoor:
 
     async def attach(self, request: NetworkRequest) -> NetworkSandbox:
         """Pass on."""
-        return await self._networks.attach(SandboxRequest(**msgspec.structs.asdict(request)))
+        linked = tuple(LinkTarget(*link) for link in request.links)
+        return await self._networks.attach(SandboxRequest(**msgspec.structs.asdict(request) | {"links": linked}))
 
     async def release(self, container_id: str) -> None:
         """Pass on."""

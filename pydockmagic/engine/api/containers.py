@@ -64,7 +64,7 @@ class ContainerRoutes:
             Route("POST", f"{one}/unpause", self.unpause),
             Route("POST", f"{one}/attach", self.attach),
             Route("POST", f"{one}/wait", self.wait, waits=True),
-            Route("DELETE", one, self.remove),
+            Route("DELETE", "/containers/{name...}", self.remove),
             Route("HEAD", f"{one}/archive", self.archive_stat),
             Route("GET", f"{one}/archive", self.archive_get, waits=True),
             Route("PUT", f"{one}/archive", self.archive_put),
@@ -223,7 +223,8 @@ class ContainerRoutes:
     async def remove(self, request: Request) -> Answer:
         """Remove a container."""
         if request.flag("link"):
-            raise InvalidParameter("Conflict, cannot remove the default link name of the container")
+            await self._service.unlink(request.params["name"])
+            return Reply(status=204)
         await self._service.remove(request.params["name"], force=request.flag("force"), volumes=request.flag("v"))
         return Reply(status=204)
 

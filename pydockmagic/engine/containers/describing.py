@@ -13,6 +13,7 @@ from pydockmagic.engine.errors import NotFound
 from pydockmagic.engine.timestamps import rfc3339
 from pydockmagic.engine.volumes.records import MountPoint
 
+from . import links
 from .container import Container
 from .core import Core
 from .lifecycle import Lifecycle
@@ -53,7 +54,7 @@ class Describer:
             "ProcessLabel": "",
             "AppArmorProfile": "",
             "ExecIDs": [exec_id for exec_id, running in container.exec_ids.items() if running] or None,
-            "HostConfig": msgspec.to_builtins(record.host_config),
+            "HostConfig": self._host_config(record),
             "GraphDriver": self._graph_driver(record),
             "Mounts": [self.mount(mount) for mount in record.mounts if not _is_short_tmpfs(mount)],
             "Config": _config(record),
@@ -61,6 +62,12 @@ class Describer:
         }
         if size:
             document |= self._sizes(record)
+        return document
+
+    def _host_config(self, record: ContainerRecord) -> dict[str, Any]:
+        document: dict[str, Any] = msgspec.to_builtins(record.host_config)
+        if record.links:
+            document["Links"] = links.shown(record, self._core.store)
         return document
 
     def _graph_driver(self, record: ContainerRecord) -> dict[str, Any]:
@@ -108,7 +115,7 @@ class Describer:
         lifecycle = container.lifecycle
         row: dict[str, Any] = {
             "Id": record.id,
-            "Names": [f"/{record.name}"],
+            "Names": links.names_of(container, self._core.store),
             "Image": self._shown_image(record),
             "ImageID": record.image_id,
             "Command": _command(record),

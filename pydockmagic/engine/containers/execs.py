@@ -167,6 +167,7 @@ class Execs:
             privileged=config.privileged,
             hostname=record.config.hostname or record.id[:12],
             console_size=(rows, columns),
+            linked=record.link_environment,
         )
         core.publish(container, f"exec_start: {' '.join(instance.args)}", execID=instance.id)
         try:

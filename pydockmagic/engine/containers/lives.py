@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, S
 from pydockmagic.engine.runtime.driver import AttachRequest, Running
 from pydockmagic.engine.runtime.spec import ContainerSpec, ExitRecord
 
-from . import specs
+from . import links, specs
 from .container import Container
 from .core import Core
 from .health import HealthMonitor
@@ -75,6 +76,7 @@ class Lives:
         self._health.begin(container)
         core.publish(container, "start")
         await core.store.save(container)
+        await self._tell_parents(container)
 
     async def _launch(self, container: Container, attach: Sequence[AttachRequest]) -> Running:
         self._resolve_joins(container)
@@ -122,9 +124,23 @@ class Lives:
         spec = await asyncio.to_thread(prepare)
         return await core.runtime.start(spec, net=sandbox.net_fd, listeners=sandbox.listeners, attach=attach)
 
+    async def _tell_parents(self, container: Container) -> None:
+        """Let the containers that are linked to this one know its new address."""
+        address = str(container.record.networks.get("bridge", {}).get("IPAddress") or "")
+        for parent, link in links.parents_of(container, self._core.store):
+            await self.change_hosts(parent, partial(links.with_address, alias=link.alias, address=address))
+
+    async def change_hosts(self, container: Container, change: Callable[[str], str]) -> None:
+        """Rewrite the /etc/hosts of a running container, in place: it is mounted there."""
+        if container.record.state.pid:
+            path = self._core.files(container.id).hosts
+            await asyncio.to_thread(lambda: path.write_text(change(_text(path))))
+
     async def _join_network(self, container: Container) -> NetworkSandbox:
         record = container.record
         host, config = record.host_config, record.config
+        links.check(record, self._core.store)
+        record.link_environment = links.environment(record, self._core.store)
         mode = "none" if config.network_disabled is True else host.network_mode
         pid = 0
         if mode.startswith("container:"):
@@ -146,6 +162,7 @@ class Lives:
                 dns_options=tuple(host.dns_options),
                 extra_hosts=tuple(host.extra_hosts or ()),
                 container_pid=pid,
+                links=links.host_names(record, self._core.store),
             )
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -90,11 +90,12 @@ def command_line(config: ContainerConfig) -> list[str]:
     return [*(words(config.entrypoint) or []), *(words(config.cmd) or [])]
 
 
-def environment(config: ContainerConfig, hostname: str) -> list[str]:
-    """Give the process's environment in Docker's order: PATH, HOSTNAME, TERM, then the configured, replacing."""
+def environment(config: ContainerConfig, hostname: str, linked: Sequence[str] = ()) -> list[str]:
+    """Give the environment in Docker's order: PATH, HOSTNAME, TERM, links, then the configured, replacing."""
     result = {"PATH": DEFAULT_PATH, "HOSTNAME": f"HOSTNAME={hostname}"}
     if config.tty:
         result["TERM"] = "TERM=xterm"
+    result |= {entry.partition("=")[0]: entry for entry in linked}
     for entry in config.env or []:
         name, equals, _ = entry.partition("=")
         if equals:

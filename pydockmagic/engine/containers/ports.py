@@ -85,6 +85,8 @@ class NetworkRequest(msgspec.Struct, frozen=True, kw_only=True):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    """The ids of linked containers, and the names under which each is to be known."""
     container_pid: int = 0
     """The process whose namespace is joined (``container:ID``)."""
 

@@ -11,7 +11,7 @@ from pydockmagic.engine.volumes.records import MountPoint
 from .config import ContainerConfig, EndpointSettings, HostConfig
 from .lifecycle import Lifecycle
 
-__all__ = ["HISTORY_KEPT", "ContainerRecord", "ContainerState", "HealthState", "HistoryEntry", "Probe"]
+__all__ = ["HISTORY_KEPT", "ContainerRecord", "ContainerState", "HealthState", "HistoryEntry", "Link", "Probe"]
 
 HISTORY_KEPT = 256
 """State changes remembered per container; a container in a restart loop forgets its oldest."""
@@ -73,6 +73,14 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A container that this one knows by ``alias`` (``--link``); ``name`` is what it was called when they met."""
+
+    alias: str
+    container_id: str
+    name: str
+
+
 class ContainerRecord(msgspec.Struct, kw_only=True):
     """One container. ``config`` and ``host_config`` are complete: the image's and Docker's defaults are filled in."""
 
@@ -100,5 +108,8 @@ class ContainerRecord(msgspec.Struct, kw_only=True):
     manually_stopped: bool = False
     copied_up: bool = False
     history: list[HistoryEntry] = msgspec.field(default_factory=list)
+    links: list[Link] = msgspec.field(default_factory=list)
+    link_environment: list[str] = msgspec.field(default_factory=list)
+    """The variables of the linked containers, as they were at the last start."""
     transient: bool = False
     """A build step's container: one that has not ended when the engine dies is not taken up again."""

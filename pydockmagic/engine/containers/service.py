@@ -22,7 +22,7 @@ from pydockmagic.engine.images.records import LayerRecord
 from pydockmagic.engine.runtime.driver import AttachRequest, Running
 from pydockmagic.engine.runtime.spec import ExitRecord
 
-from . import lifecycle
+from . import lifecycle, links
 from .archive import Archive
 from .config import CreateRequest, EndpointSettings, UpdateRequest
 from .container import Container, WaitCondition, WaitResult
@@ -180,6 +180,16 @@ class ContainerService:
     async def remove(self, asked: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container."""
         await self.control.remove(asked, force=force, volumes=volumes)
+
+    async def unlink(self, path: str) -> None:
+        """Take a link (``PARENT/ALIAS``) away, also from the parent's /etc/hosts."""
+        self.get(path)
+        parent_name, alias = links.link_path(path)
+        parent = self.get(parent_name)
+        async with parent.lock:
+            parent.record.links = [link for link in parent.record.links if link.alias != alias]
+            await self._lives.change_hosts(parent, lambda text: links.with_address(text, alias, ""))
+            await self.core.store.save(parent)
 
     async def commit_layer(self, asked: str, clamp_ns: int) -> LayerRecord:
         """Make a stopped container's writable layer a layer of the store; the container loses it."""

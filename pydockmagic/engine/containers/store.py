@@ -46,12 +46,21 @@ class ContainerStore:
             return found
         if found_id := self._names.get(asked.removeprefix("/")):
             return self._by_id.get(found_id)
+        if "/" in asked[1:]:
+            return self._linked(asked)
         if not asked or len(asked) >= _ID_LENGTH:
             return None
         matches = [c for key, c in self._by_id.items() if key.startswith(asked)]
         if len(matches) > 1:
             raise InvalidParameter(f"Multiple IDs found with provided prefix: {asked}")
         return matches[0] if matches else None
+
+    def _linked(self, path: str) -> Container | None:
+        """Find a container by the name of a link to it (``PARENT/ALIAS``)."""
+        parent, _, alias = path.removeprefix("/").rpartition("/")
+        found = self._by_id.get(self._names.get(parent, ""))
+        links = found.record.links if found is not None else ()
+        return next((self._by_id.get(link.container_id) for link in links if link.alias == alias), None)
 
     def get(self, asked: str) -> Container:
         """Find a container, or raise ``NoSuchContainer``."""
