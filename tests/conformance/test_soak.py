@@ -35,7 +35,7 @@ _TOGETHER = 4
 @contextmanager
 def _serving(command: Sequence[str], address: str, log: Path, **options: object) -> Iterator[subprocess.Popen[str]]:
     with log.open("w") as written:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=written, text=True, **options)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=written, **{"text": True, **options})
     try:
         line = process.stdout.readline()
         assert line == f"{address}\n", (line, log.read_text())
@@ -74,7 +74,7 @@ def as_ordinary_user() -> Iterator[World]:
     address = f"unix://{user.home}/s.sock"
     command = user.command(SERVE, "serve", "--host", address, "--data-root", user.home / "data")
     try:
-        with _serving(command, address, user.folder / "log", **user.options() | {"text": True}) as process:
+        with _serving(command, address, user.folder / "log", **user.options()) as process:
             api = Api(address, timeout=60)
             api.pull("busybox")
             yield leaks.Estate(process.pid, api, (user.home,)), Lives(api, set()), lambda: None
@@ -115,6 +115,24 @@ def test_mixed_lives_leave_nothing(tmp_path):
         before = filled(world)
         well(world[1], ALL, world[2])
         nothing_is_left(world, before)
+
+
+def test_the_census_names_what_a_running_container_holds(tmp_path):
+    with as_root(tmp_path) as world:
+        estate, lives, _ = world
+        before = leaks.steady(estate)
+        bindings = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}
+        made = lives.started("sleep", "600", HostConfig={"PortBindings": bindings, "Binds": ["kept:/data"]})
+        held = leaks.settled(estate, before, seconds=0)
+        named = {"process", "namespace", "cgroup", "file", "record", "socket", "link", "listening port", "task"}
+        assert named <= held.keys(), leaks.told(held)
+        assert held["listening port"] == {"tcp 8080": 1}
+        assert any("sleep 600" in line for line in held["process"])
+        lives.remove(made)
+        assert "volume" in leaks.told(leaks.settled(estate, before, seconds=1))
+        assert lives.api("DELETE", "/volumes/kept").status == 204
+        left = leaks.settled(estate, before)
+        assert left.keys() <= {"file"}, leaks.told(left)  # the image's init layer
 
 
 @pytest.mark.conformance

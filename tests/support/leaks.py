@@ -30,6 +30,10 @@ _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 _PASSING = re.compile(r"state\.db-(wal|shm)$")
 
 
+_POOL = min(32, (os.cpu_count() or 1) + 4) + 3
+"""The most threads that the engine may come to: its loop, those of state and networks, and asyncio's pool."""
+
+
 @dataclass
 class Estate:
     """What belongs to one engine: its process, its folders, and the ids of the containers that it was told to make.
@@ -96,7 +100,8 @@ def census(estate: Estate) -> Census:
     }
     for name, pid in servants.items():
         found[f"descriptor of the {name}"] = Counter(_descriptors(pid))
-        found[f"thread of the {name}"] = Counter(_comm(int(task)) for task in _listed(f"/proc/{pid}/task"))
+        pool = _POOL if name == "engine" else 1
+        found[f"thread of the {name}"] = Counter({"beyond its pool": max(0, len(_listed(f"/proc/{pid}/task")) - pool)})
     net = estate.pid if estate.private_net else servants.get("zygote") if "relay" in servants else None
     if net is not None:
         found["link"] = Counter(_links(net))
@@ -125,7 +130,7 @@ def settled(estate: Estate, before: Census, seconds: float = 15) -> dict[str, Co
     deadline = time.monotonic() + seconds
     while True:
         after = census(estate)
-        left = {kind: more for kind, counts in after.items() if (more := counts - before.get(kind, Counter()))}
+        left = {kind: more for kind, counts in after.items() if +(more := counts - before.get(kind, Counter()))}
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.1)
@@ -205,7 +210,7 @@ def _namespaces(pids: Iterable[int]) -> Iterator[str]:
             found.add(_link(f"/proc/{pid}/ns/{kind}"))
         for descriptor in _listed(f"/proc/{pid}/fd"):
             target = _link(f"/proc/{pid}/fd/{descriptor}")
-            if re.fullmatch(r"[a-z]+:\[\d+\]", target):
+            if re.fullmatch(r"(cgroup|ipc|mnt|net|pid|user|uts):\[\d+\]", target):
                 found.add(target)
         found |= {line.split()[3] for line in _read(pid, "mountinfo").splitlines() if " nsfs " in line}
     return (_NUMBER.sub("N", name) for name in found if name)
