@@ -17,7 +17,7 @@ from pathlib import Path
 from support.api import Api
 from support.dockerd import available, dockerd
 from support.engine import engine
-from support.replay.world import busybox_tar
+from support.replay.images import busybox_tar
 
 from benchmarks.memory import compare_memory
 from benchmarks.pairs import compare

@@ -96,7 +96,6 @@ def census(estate: Estate) -> Census:
         "file": Counter(_files(estate.folders)),
         "record": Counter(_records(estate)),
         "task": Counter({"asyncio": estate.api.get("/info")["NGoroutines"]}),
-        "socket": Counter(_sockets(estate, servants)),
     }
     for name, pid in servants.items():
         found[f"descriptor of the {name}"] = Counter(_descriptors(pid))
@@ -260,21 +259,6 @@ def _descriptors(pid: int) -> Iterator[str]:
     for name in _listed(f"/proc/{pid}/fd"):
         if target := _link(f"/proc/{pid}/fd/{name}"):
             yield _NUMBER.sub("N", target)
-
-
-def _sockets(estate: Estate, servants: dict[str, int]) -> Iterator[str]:
-    """Give the unix sockets that are bound below the folders."""
-    for line in (
-        _read(servants.get("zygote", estate.pid), "net/unix").splitlines()[1:]
-        + _read(estate.pid, "net/unix").splitlines()[1:]
-    ):
-        fields = line.split()
-        if (
-            len(fields) > 7
-            and any(fields[7].startswith(str(folder)) for folder in estate.folders)
-            and fields[5] == "01"
-        ):
-            yield fields[7]
 
 
 def _inside(pid: int, *command: str) -> str:
