@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,13 +18,14 @@ def available() -> bool:
 
 
 @contextmanager
-def dockerd(folder: Path) -> Iterator[str]:
-    """Run a dockerd below ``folder`` and give its address (``unix://...``)."""
+def dockerd(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = ()) -> Iterator[str]:
+    """Run a dockerd below ``folder`` and give its address (``unix://...``); ``inside`` is a command that runs it."""
     path = folder / "docker.sock"
     # Names of bridges are global: docker0 may belong to another daemon of this machine.
     command = [
-        "dockerd", "-H", f"unix://{path}", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
-        "-p", str(folder / "docker.pid"), "--containerd-namespace", "tests", "--containerd-plugins-namespace", "testsp",
+        *inside, "dockerd", "-H", f"unix://{path}", "--data-root", str(folder / "data"),
+        "--exec-root", str(folder / "exec"), "-p", str(folder / "docker.pid"),
+        "--containerd-namespace", "tests", "--containerd-plugins-namespace", "testsp", *options,
     ]  # fmt: skip
     with (folder / "dockerd.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 @contextmanager
-def engine(folder: Path, options: Sequence[str] = ()) -> Iterator[str]:
-    """Serve the engine on a socket below ``folder`` and give its address; containers are stopped with it."""
+def engine(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = ()) -> Iterator[str]:
+    """Serve the engine on a socket below ``folder`` and give its address; ``inside`` is a command that runs it."""
     address = f"unix://{folder}/engine.sock"
     command = [
-        sys.executable, "-m", "pydockmagic.engine", "serve", "--host", address, "--data-root", str(folder / "engine"),
-        *options,
+        *inside, sys.executable, "-m", "pydockmagic.engine", "serve",
+        "--host", address, "--data-root", str(folder / "engine"), *options,
     ]  # fmt: skip
     with (folder / "engine.log").open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)

@@ -1,0 +1,77 @@
+"""docker-py's own integration tests: what passes against a real dockerd passes against our engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support.docker_py import expected, kit, stage
+from support.dockerd import available, dockerd
+from support.engine import engine
+
+pytestmark = [pytest.mark.conformance, pytest.mark.root, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def suite() -> kit.Kit:
+    missing = [tool for tool in ("docker", "docker-registry", "skopeo") if shutil.which(tool) is None]
+    if not available():
+        missing.append("dockerd")
+    try:
+        if not missing:
+            return kit.prepare(kit.OLD, sources="docker==5.0.3")
+        problem = f"needs {', '.join(missing)}"
+    except kit.OutOfReach as error:
+        problem = str(error)
+    if os.environ.get("CI"):
+        pytest.fail(problem)
+    pytest.skip(problem)
+
+
+def _on_dockerd(made: kit.Kit, archive: Path, folder: Path) -> dict[str, str]:
+    folder.mkdir()
+    with (
+        stage.network() as inside,
+        stage.registry(folder / "hub", inside, archive),
+        dockerd(folder, [f"--registry-mirror={stage.MIRROR}"], inside) as host,
+    ):
+        stage.load(host, archive)
+        return stage.play(made, host, folder, inside)
+
+
+def _on_ours(made: kit.Kit, archive: Path, folder: Path) -> dict[str, str]:
+    folder.mkdir()
+    options = ["--stop-containers", f"--registry-mirror={stage.MIRROR}"]
+    with (
+        stage.network() as inside,
+        stage.registry(folder / "hub", inside, archive),
+        engine(folder, options, inside) as host,
+    ):
+        stage.load(host, archive)
+        return stage.play(made, host, folder, inside)
+
+
+def test_what_passes_on_dockerd_passes_here(suite: kit.Kit, tmp_path: Path) -> None:
+    archive = stage.images(tmp_path / "images")
+    with ThreadPoolExecutor(2) as pool:
+        theirs = pool.submit(_on_dockerd, suite, archive, tmp_path / "dockerd")
+        ours = pool.submit(_on_ours, suite, archive, tmp_path / "engine")
+        reference, found = theirs.result(), ours.result()
+    passed = {name for name, outcome in reference.items() if outcome == "passed"}
+    here = {name for name in passed if found.get(name) == "passed"}
+    print(f"\n{'docker-py 5.0.3, integration tests':40}{'passed on dockerd':>20}{'passed here':>14}{'share':>9}")
+    for module in sorted({name.split(".")[0] for name in passed}):
+        there, also = (sum(name.startswith(f"{module}.") for name in each) for each in (passed, here))
+        print(f"{module:40}{there:20}{also:14}{also / there:9.1%}")
+    print(f"{'all':40}{len(passed):20}{len(here):14}{len(here) / len(passed):9.1%}")
+    surprising = {name: found.get(name, "was not run") for name in sorted(passed - here - expected.FAILURES.keys())}
+    stale = sorted(here & expected.FAILURES.keys())
+    for name, outcome in surprising.items():
+        print(f"  {name}: {outcome}")
+    assert len(passed) > 200, "the reference is broken: most of the suite passes on a dockerd"
+    assert len(here) >= 0.9 * len(passed)
+    assert not surprising
+    assert not stale, "expected to fail, but pass"

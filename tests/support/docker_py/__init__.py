@@ -1,0 +1,1 @@
+"""docker-py's own integration tests against a daemon: fetched when tests run, never committed."""
