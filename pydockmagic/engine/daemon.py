@@ -49,6 +49,7 @@ from .state import State
 from .storage.driver import StorageDriver
 from .storage.probe import open_driver
 from .timestamps import rfc3339
+from .volumes.mounting import Mounter
 from .volumes.service import Volumes
 
 __all__ = ["Daemon", "DaemonOptions", "EngineRunningError", "default_run_dir"]
@@ -125,7 +126,12 @@ class Daemon:
         self._runtime, self._networks = await self._open_runtime(identity)
         storage = await opening
         self._images = ImageService(options.data_root, self._state, self._events, storage.name)
-        self._volumes = Volumes(options.data_root / "volumes", self._state, self._events)
+        self._volumes = Volumes(
+            options.data_root / "volumes",
+            self._state,
+            self._events,
+            Mounter(lambda: self._runtime.zygote_pid),
+        )
         core = Core(
             Surroundings(
                 data_root=options.data_root,

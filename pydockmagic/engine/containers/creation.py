@@ -112,7 +112,13 @@ class Creator:
         layers = core.images.layer_dirs(chain_ids)
         for mount in record.mounts:
             if mount.kind == "volume":
-                await core.volumes.create(mount.name, anonymous=mount.anonymous)
+                await core.volumes.create(
+                    mount.name,
+                    driver=mount.driver,
+                    labels=mount.labels,
+                    options=mount.driver_options,
+                    anonymous=mount.anonymous,
+                )
         fill = [m for m in record.mounts if m.kind == "volume" and m.copy_up]
 
         def on_disk() -> None:
@@ -124,11 +130,12 @@ class Creator:
                 root = core.storage.mount(record.id)
                 try:
                     for mount in fill:
-                        core.volumes.fill(mount.name, _inside(root, mount.destination))
+                        core.volumes.fill(mount, _inside(root, mount.destination))
                 finally:
                     core.storage.unmount(record.id)
 
-        await asyncio.to_thread(on_disk)
+        async with core.volumes.opened([mount.name for mount in fill]):
+            await asyncio.to_thread(on_disk)
         container = Container(record)
         container.remember("create", container.lifecycle)
         await core.store.add(container)

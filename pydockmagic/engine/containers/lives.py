@@ -16,6 +16,7 @@ import msgspec
 from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, StartError
 from pydockmagic.engine.runtime.driver import AttachRequest, Running
 from pydockmagic.engine.runtime.spec import ContainerSpec, ExitRecord
+from pydockmagic.engine.volumes import binding
 
 from . import links, specs
 from .container import Container
@@ -102,8 +103,7 @@ class Lives:
             files = core.files(record.id)
             _write_files(files, hostname, sandbox, shared)
             for mount in record.mounts:
-                if mount.kind == "bind":
-                    _ensure_source(mount.source, must_exist=mount.from_mounts)
+                binding.ready(mount)
             root = core.storage.root(record.id, read_only=record.host_config.readonly_rootfs)
             bundle = core.bundle(record.id)
             bundle.mkdir(mode=0o700, exist_ok=True)
@@ -117,12 +117,17 @@ class Lives:
                 forwards=sandbox.forwards,
                 namespace_of=self._namespace,
                 hostname=hostname,
-                volume_path=core.volumes.path,
+                volume_source=core.volumes.source,
                 console_size=(rows, columns),
             )
 
-        spec = await asyncio.to_thread(prepare)
-        return await core.runtime.start(spec, net=sandbox.net_fd, listeners=sandbox.listeners, attach=attach)
+        await core.volumes.hold(record.id, record.mounts)
+        try:
+            spec = await asyncio.to_thread(prepare)
+            return await core.runtime.start(spec, net=sandbox.net_fd, listeners=sandbox.listeners, attach=attach)
+        except BaseException:
+            await core.volumes.let_go(record.id, record.mounts)
+            raise
 
     async def _tell_parents(self, container: Container) -> None:
         """Let the containers that are linked to this one know its new address."""
@@ -259,6 +264,7 @@ class Lives:
             seconds = max(0, ended.finished_ns - ended.started_ns) // 1_000_000_000
             core.publish(container, "die", execDuration=str(seconds), exitCode=str(ended.code))
             await core.networks.release(record.id)
+            await core.volumes.let_go(record.id, record.mounts)
             await core.store.save(container)
             await core.runtime.delete(record.id)
         if again:
@@ -339,16 +345,3 @@ def _write_files(files: specs.Files, hostname: str, sandbox: NetworkSandbox, sha
     for path, text in ((files.hostname, f"{hostname}\n"), (files.hosts, hosts), (files.resolv_conf, resolv_conf)):
         path.write_text(text)
         path.chmod(0o644)
-
-
-def _ensure_source(source: str, *, must_exist: bool) -> None:
-    """Make the directory of a ``-v`` that is not there, as Docker does; ``--mount`` insists on it."""
-    if os.path.lexists(source):
-        return
-    if must_exist:
-        raise InvalidParameter(f'invalid mount config for type "bind": bind source path does not exist: {source}')
-    try:
-        Path(source).mkdir(mode=0o755, parents=True)
-    except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise EngineError(f"error while creating mount source path '{source}': mkdir {source}: {reason}") from None

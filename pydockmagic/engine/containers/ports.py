@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import msgspec
 
 from pydockmagic.engine.images.records import ImageRecord, LayerRecord
 from pydockmagic.engine.runtime.spec import PortForward
-from pydockmagic.engine.volumes.records import VolumeRecord
+from pydockmagic.engine.volumes.records import MountPoint, VolumeRecord
 
 __all__ = ["Images", "JoinRequest", "NetworkRequest", "NetworkSandbox", "Networks", "Volumes"]
 
@@ -178,10 +179,22 @@ class Volumes(Protocol):
     """The volume service, as far as containers need it."""
 
     def path(self, name: str) -> Path:
-        """Give the directory that is mounted."""
+        """Give the directory of a volume."""
         ...
 
-    async def create(self, name: str = "", *, anonymous: bool = False) -> VolumeRecord:
+    def source(self, mount: MountPoint) -> Path:
+        """Give what a mount shows of its volume. Blocks."""
+        ...
+
+    async def create(
+        self,
+        name: str = "",
+        *,
+        driver: str = "local",
+        labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+    ) -> VolumeRecord:
         """Make a volume, or give the one that has this name."""
         ...
 
@@ -189,6 +202,22 @@ class Volumes(Protocol):
         """Remove a volume that nobody uses."""
         ...
 
-    def fill(self, name: str, source: Path) -> None:
-        """Copy a directory of the image into a volume that is still empty. Blocks."""
+    def fill(self, mount: MountPoint, source: Path) -> None:
+        """Copy the image's directory of that place into a volume that is still empty. Blocks."""
+        ...
+
+    async def hold(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        """Make a container's volumes ready for its start."""
+        ...
+
+    async def let_go(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        """Note that a container ended."""
+        ...
+
+    async def take_up(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        """Know again what an earlier engine made ready for a container that still runs."""
+        ...
+
+    def opened(self, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
+        """Make volumes ready for the engine itself, for as long as the block lasts."""
         ...

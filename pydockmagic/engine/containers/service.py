@@ -79,6 +79,9 @@ class ContainerService:
         found = await core.runtime.recover()
         keys = set(await asyncio.to_thread(core.storage.keys))
         for container in containers:
+            if container.record.state.pid:
+                await core.volumes.take_up(container.id, container.record.mounts)
+        for container in containers:
             await self._take_up(container, found.get(container.id), has_layer=container.id in keys)
         known = {container.id for container in core.store}
         for identity, what in found.items():

@@ -122,7 +122,7 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
     forwards: Sequence[PortForward],
     namespace_of: Callable[[str, str], str],
     hostname: str,
-    volume_path: Callable[[str], Path],
+    volume_source: Callable[[MountPoint], Path],
     console_size: tuple[int, int] = (0, 0),
 ) -> ContainerSpec:
     """Put the whole specification together. ``namespace_of(container, kind)`` gives the path of another's namespace."""
@@ -156,7 +156,7 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
         domainname=config.domainname,
         root=root,
         process=process,
-        mounts=tuple(_mounts(record, files, volume_path)),
+        mounts=tuple(_mounts(record, files, volume_source)),
         namespaces=Namespaces(
             net=joined(host.network_mode, "net", net),
             pid=joined(host.pid_mode, "pid"),
@@ -178,9 +178,9 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
     )
 
 
-def _mounts(record: ContainerRecord, files: Files, volume_path: Callable[[str], Path]) -> list[Mount]:
+def _mounts(record: ContainerRecord, files: Files, volume_source: Callable[[MountPoint], Path]) -> list[Mount]:
     """Give all mounts, outer directories before inner ones."""
-    result = [_mount(mount, volume_path) for mount in record.mounts]
+    result = [_mount(mount, volume_source) for mount in record.mounts]
     taken = {mount.target for mount in result}
     for target, source in (
         ("/etc/resolv.conf", files.resolv_conf),
@@ -192,18 +192,20 @@ def _mounts(record: ContainerRecord, files: Files, volume_path: Callable[[str], 
     return sorted(result, key=lambda mount: (mount.target.count("/"), mount.target))
 
 
-def _mount(mount: MountPoint, volume_path: Callable[[str], Path]) -> Mount:
+def _mount(mount: MountPoint, volume_source: Callable[[MountPoint], Path]) -> Mount:
     if mount.kind == "tmpfs":
         return Mount(
             kind="tmpfs", target=mount.destination, source="tmpfs", options=mount.options, read_only=not mount.writable
         )
-    source = str(volume_path(mount.name)) if mount.kind == "volume" else mount.source
+    source = str(volume_source(mount)) if mount.kind == "volume" else mount.source
     return Mount(
         kind="bind",
         target=mount.destination,
         source=source,
         read_only=not mount.writable,
         propagation=mount.propagation or "rprivate",
+        options=() if mount.recursive else ("bind",),
+        deep_read_only=mount.deep_read_only,
     )
 
 

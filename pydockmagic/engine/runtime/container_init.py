@@ -167,6 +167,7 @@ def _init_mount(path: str) -> dict[str, Any]:
         "read_only": True,
         "options": (),
         "propagation": "rprivate",
+        "deep_read_only": True,
     }
 
 

@@ -182,7 +182,7 @@ def _bind(source: str, target: str, mount: Mapping[str, Any]) -> None:
     if mount["read_only"]:
         flags |= linux.MS_RDONLY
     if flags:
-        _restrict(target, flags, recursive=recursive)
+        _restrict(target, flags, recursive=recursive and mount["deep_read_only"])
 
 
 def _restrict(target: str, flags: int, *, recursive: bool) -> None:

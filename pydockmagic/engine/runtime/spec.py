@@ -50,6 +50,8 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     options: tuple[str, ...] = ()
     propagation: str = "rprivate"
+    deep_read_only: bool = True
+    """A read-only bind makes what is mounted below it read-only as well."""
 
 
 class Rlimit(msgspec.Struct, frozen=True):

@@ -1,37 +1,29 @@
 """What a container mounts: ``-v``, ``--mount``, ``--tmpfs``, ``--volumes-from`` and an image's ``VOLUME``.
 
-Specifications as moby's ``volume/mounts`` reads them, with its sentences.
+Specifications as moby's ``volume/mounts`` reads them, in its order and with its sentences.
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.errors import InvalidParameter, NotFound
 
-from .records import MountPoint, MountSpec
+from . import tmpfs
+from .records import BindOptions, DriverConfig, MountPoint, MountSpec, VolumeOptions
 
 __all__ = ["Asked", "collect", "parse_bind"]
 
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
-_CONSISTENCY = frozenset({"consistent", "cached", "delegated", "default"})
-_TMPFS_DEFAULTS = ("nosuid", "nodev", "noexec")
-_TMPFS_FLAG_WORDS = """
-ro rw noexec exec nosuid suid nodev dev noatime atime nodiratime diratime relatime norelatime strictatime
-nostrictatime sync async dirsync remount bind rbind private rprivate shared rshared slave rslave unbindable
-runbindable acl noacl iversion noiversion mand nomand
-"""
-_TMPFS_FLAGS = frozenset(_TMPFS_FLAG_WORDS.split())
-_TMPFS_VALUES = frozenset({"mode", "uid", "gid", "nr_inodes", "nr_blocks", "size", "mpol"})
-_OPPOSITES = {"exec": "noexec", "suid": "nosuid", "dev": "nodev"}
+_CONSISTENCY = frozenset({"consistent", "cached", "delegated"})
+_KINDS_OF_MODE = (frozenset({"ro", "rw"}), frozenset({"z", "Z"}), _PROPAGATION, frozenset({"nocopy"}), _CONSISTENCY)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,169 +36,160 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Destinations of anonymous volumes: the image's ``VOLUME`` and ``-v DESTINATION``."""
     volumes_from: Sequence[str] = ()
     driver: str = ""
+    """``--volume-driver``: for volumes that ``-v`` makes."""
 
 
-def parse_bind(spec: str) -> MountPoint:
+def parse_bind(text: str, driver: str = "") -> MountPoint:
     """Read one ``-v SOURCE:DESTINATION[:MODES]`` or ``-v DESTINATION``."""
-    parts = spec.split(":")
-    if len(parts) > 3 or not parts[0] or (len(parts) > 1 and not parts[1]):
-        raise InvalidParameter(f"invalid volume specification: '{spec}'")
+    parts = text.split(":", 3)
+    if not parts[0] or len(parts) > 3 or (len(parts) == 2 and _is_mode(parts[1])):
+        raise InvalidParameter(f"invalid volume specification: '{text}'")
+    source, target = parts[:2] if len(parts) > 1 else ("", parts[0])
     mode = parts[2] if len(parts) == 3 else ""
-    source, destination = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
-    kind = "bind" if source.startswith("/") else "volume"
-    flags = _modes(mode)
-    _check_destination(spec, kind, destination)
-    writable = "ro" not in flags
-    propagation = next((flag for flag in flags if flag in _PROPAGATION), "")
-    if kind == "bind":
-        return MountPoint(
-            kind=kind,
-            source=posixpath.normpath(source),
-            destination=posixpath.normpath(destination),
-            mode=mode,
-            writable=writable,
-            propagation=propagation or "rprivate",
-        )
-    if source and not _VOLUME_NAME.fullmatch(source):
-        raise InvalidParameter(
-            f'create {source}: "{source}" includes invalid characters for a local volume name, only '
-            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-        )
-    return MountPoint(
-        kind=kind,
-        name=source or secrets.token_hex(32),
-        anonymous=not source,
-        driver="local",
-        destination=posixpath.normpath(destination),
-        mode=mode or "z",
-        writable=writable,
-        copy_up="nocopy" not in flags,
-    )
-
-
-def _modes(mode: str) -> list[str]:
-    flags = mode.split(",") if mode else []
-    kinds = [0, 0, 0, 0, 0]
-    for flag in flags:
-        if flag in ("ro", "rw"):
-            kinds[0] += 1
-        elif flag in ("z", "Z"):
-            kinds[1] += 1
-        elif flag in _PROPAGATION:
-            kinds[2] += 1
-        elif flag == "nocopy":
-            kinds[3] += 1
-        elif flag in _CONSISTENCY:
-            kinds[4] += 1
-        else:
-            raise InvalidParameter(f"invalid mode: {mode}")
-    if max(kinds) > 1:
+    if not _is_mode(mode):
         raise InvalidParameter(f"invalid mode: {mode}")
-    return flags
-
-
-def _check_destination(spec: str, kind: str, destination: str) -> None:
-    head = f"invalid volume specification: '{spec}': invalid mount config for type \"{kind}\": "
-    if not destination.startswith("/"):
-        raise InvalidParameter(f"{head}invalid mount path: '{destination}' mount path must be absolute")
-    if posixpath.normpath(destination) == "/":
-        raise InvalidParameter(f"{head}invalid specification: destination can't be '/'")
-
-
-def _parse_mount(spec: MountSpec) -> MountPoint:
-    head = f'invalid mount config for type "{spec.type}": '
-    if not spec.target:
-        raise InvalidParameter(f"{head}field Target must not be empty")
-    if not spec.target.startswith("/"):
-        raise InvalidParameter(f"{head}invalid mount path: '{spec.target}' mount path must be absolute")
-    if posixpath.normpath(spec.target) == "/":
-        raise InvalidParameter(f"{head}invalid specification: destination can't be '/'")
-    destination = posixpath.normpath(spec.target)
-    writable = spec.read_only is UNSET or not spec.read_only
-    source = "" if spec.source is UNSET else spec.source
-    if spec.type == "bind":
-        return _bind_mount(spec, head, source, destination, writable=writable)
-    if spec.type == "volume":
-        if source and not _VOLUME_NAME.fullmatch(source):
-            raise InvalidParameter(
-                f'create {source}: "{source}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-            )
-        options = spec.volume_options
-        return MountPoint(
-            kind="volume",
-            name=source or secrets.token_hex(32),
-            anonymous=not source,
-            driver="local",
-            destination=destination,
-            mode="z",
-            writable=writable,
-            from_mounts=True,
-            copy_up=options is UNSET or options.no_copy is UNSET or not options.no_copy,
+    flags = mode.split(",")
+    propagation = next((flag for flag in flags if flag in _PROPAGATION), "")
+    volume = None
+    if driver or "nocopy" in flags:
+        volume = VolumeOptions(
+            driver_config=DriverConfig(name=driver) if driver else UNSET, no_copy="nocopy" in flags or UNSET
         )
-    if spec.type == "tmpfs":
-        return _tmpfs_mount(spec, head, source, destination, writable=writable)
-    raise InvalidParameter(f'invalid mount config for type "{spec.type}": mount type unknown')
+    spec = MountSpec(
+        type="bind" if source.startswith("/") else "volume",
+        source=source,
+        target=target,
+        read_only="ro" in flags,
+        bind_options=BindOptions(propagation=propagation) if propagation else UNSET,
+        volume_options=volume or UNSET,
+    )
+    try:
+        mount = parse_mount(spec, must_exist=False)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"invalid volume specification: '{text}': {error}") from None
+    return replace(mount, mode=mode or mount.mode, from_mounts=False)
 
 
-def _bind_mount(spec: MountSpec, head: str, source: str, destination: str, *, writable: bool) -> MountPoint:
+def _is_mode(mode: str) -> bool:
+    """Tell whether a text is a list of modes, at most one of each kind."""
+    if not mode:
+        return True
+    flags = mode.split(",")
+    known = all(any(flag in kind for kind in _KINDS_OF_MODE) for flag in flags)
+    return known and all(sum(flag in kind for flag in flags) <= 1 for kind in _KINDS_OF_MODE)
+
+
+def parse_mount(spec: MountSpec, *, must_exist: bool = True) -> MountPoint:
+    """Read one ``--mount``; the source of a bind must be there unless ``must_exist`` is false."""
+    try:
+        _check_target(spec.target)
+        if spec.type == "bind":
+            return _bind(spec, must_exist=must_exist)
+        return _READERS.get(spec.type, _unknown)(spec)
+    except InvalidParameter as error:
+        raise InvalidParameter(f'invalid mount config for type "{spec.type}": {error}') from None
+
+
+def _check_target(target: str) -> None:
+    if not target:
+        raise InvalidParameter("field Target must not be empty")
+    if posixpath.normpath(target) in ("/", "//"):
+        raise InvalidParameter("invalid specification: destination can't be '/'")
+    _check_absolute(target)
+
+
+def _check_absolute(path: str) -> None:
+    if not path.startswith("/"):
+        raise InvalidParameter(f"invalid mount path: '{path}' mount path must be absolute")
+
+
+def _clean(path: str) -> str:
+    return posixpath.normpath(path).replace("//", "/")
+
+
+def _bind(spec: MountSpec, *, must_exist: bool) -> MountPoint:
+    source = spec.source or ""
+    options = spec.bind_options or BindOptions()
     if not source:
-        raise InvalidParameter(f"{head}field Source must not be empty")
-    if not source.startswith("/"):
-        raise InvalidParameter(f"{head}invalid mount path: '{source}' mount path must be absolute")
-    options = spec.bind_options
-    create = options is not UNSET and options.create_mountpoint is True
-    if not create and not Path(source).exists():
-        raise InvalidParameter(f"{head}bind source path does not exist: {source}")
-    propagation = "" if options is UNSET or options.propagation is UNSET else options.propagation
-    if propagation and propagation not in _PROPAGATION:
-        raise InvalidParameter(f"{head}invalid propagation mode: {propagation}")
+        raise InvalidParameter("field Source must not be empty")
+    if options.propagation and options.propagation not in _PROPAGATION:
+        raise InvalidParameter(f"invalid propagation mode: {options.propagation}")
+    if spec.volume_options is not UNSET:
+        raise InvalidParameter("field VolumeOptions must not be specified")
+    _check_absolute(source)
+    create = options.create_mountpoint is True
+    if must_exist and not create and not Path(source).exists():
+        raise InvalidParameter(f"bind source path does not exist: {source}")
     return MountPoint(
         kind="bind",
-        source=posixpath.normpath(source),
-        destination=destination,
-        writable=writable,
-        propagation=propagation or "rprivate",
+        source=_clean(source),
+        destination=_clean(spec.target),
+        writable=not spec.read_only,
+        propagation=options.propagation or "rprivate",
         from_mounts=not create,
+        recursive=not options.non_recursive,
+        deep_read_only=not options.read_only_non_recursive,
     )
 
 
-def _tmpfs_mount(spec: MountSpec, head: str, source: str, destination: str, *, writable: bool) -> MountPoint:
-    if source:
-        raise InvalidParameter(f"{head}field Source must not be specified")
-    options = list(_TMPFS_DEFAULTS)
-    if not writable:
-        options.append("ro")
-    if spec.tmpfs_options is not UNSET:
-        if spec.tmpfs_options.size_bytes is not UNSET and spec.tmpfs_options.size_bytes:
-            options.append(f"size={spec.tmpfs_options.size_bytes}")
-        if spec.tmpfs_options.mode is not UNSET and spec.tmpfs_options.mode:
-            options.append(f"mode={spec.tmpfs_options.mode:o}")
+def _volume(spec: MountSpec) -> MountPoint:
+    if spec.bind_options is not UNSET:
+        raise InvalidParameter("field BindOptions must not be specified")
+    name = spec.source or ""
+    if not name and spec.read_only:
+        raise InvalidParameter("must not set ReadOnly mode when using anonymous volumes")
+    options = spec.volume_options or VolumeOptions()
+    driver = options.driver_config or DriverConfig()
     return MountPoint(
-        kind="tmpfs", destination=destination, writable=writable, options=tuple(options), from_mounts=True
+        kind="volume",
+        name=name or secrets.token_hex(32),
+        anonymous=not name,
+        driver=driver.name or "local",
+        driver_options=driver.options or None,
+        labels=options.labels or None,
+        subpath=_checked_subpath(options.subpath or ""),
+        destination=_clean(spec.target),
+        mode="z",
+        writable=not spec.read_only,
+        from_mounts=True,
+        copy_up=not options.no_copy,
     )
+
+
+def _checked_subpath(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise InvalidParameter("subpath must be a relative path within the volume")
+    return path
+
+
+def _tmpfs(spec: MountSpec) -> MountPoint:
+    if spec.bind_options is not UNSET:
+        raise InvalidParameter("field BindOptions must not be specified")
+    if spec.source:
+        raise InvalidParameter("field Source must not be specified")
+    writable = not spec.read_only
+    return MountPoint(
+        kind="tmpfs",
+        destination=_clean(spec.target),
+        writable=writable,
+        options=tmpfs.long_form(spec.tmpfs_options, writable=writable),
+        from_mounts=True,
+    )
+
+
+def _unknown(_: MountSpec) -> MountPoint:
+    raise InvalidParameter("mount type unknown")
+
+
+_READERS: Mapping[str, Callable[[MountSpec], MountPoint]] = {"volume": _volume, "tmpfs": _tmpfs}
 
 
 def _short_tmpfs(destination: str, text: str) -> MountPoint:
     """Read one ``--tmpfs DESTINATION[:OPTIONS]``."""
-    if not destination.startswith("/"):
-        raise InvalidParameter(f"invalid mount path: '{destination}' mount path must be absolute")
-    options = list(_TMPFS_DEFAULTS)
-    for option in filter(None, text.split(",")):
-        name, equals, value = option.partition("=")
-        known = name in _TMPFS_VALUES and value if equals else name in _TMPFS_FLAGS
-        if not known:
-            raise InvalidParameter(f'invalid tmpfs option ["{option}"]')
-        if (opposite := _OPPOSITES.get(option)) in options:
-            options.remove(opposite)
-        elif option not in options and option != "rw":
-            options.append(option)
+    _check_target(destination)
+    options = tmpfs.short_form(text)
     return MountPoint(
-        kind="tmpfs",
-        destination=posixpath.normpath(destination),
-        writable="ro" not in options,
-        mode=text,
-        options=tuple(options),
+        kind="tmpfs", destination=_clean(destination), writable="ro" not in options, mode=text, options=options
     )
 
 
@@ -214,29 +197,46 @@ def collect(asked: Asked, mounts_of: Callable[[str], Sequence[MountPoint]]) -> l
     """Give all mounts of a new container; a later kind takes the place of a copied one, two asked ones clash."""
     found: dict[str, MountPoint] = {}
     for entry in asked.volumes_from:
-        name, _, mode = entry.partition(":")
-        if mode not in ("", "ro", "rw", "z", "Z"):
-            raise InvalidParameter(f"invalid mode for volumes-from: {mode}")
-        for mount in mounts_of(name):
-            found[mount.destination] = _read_only(mount) if mode == "ro" else mount
-    given = [parse_bind(spec) for spec in asked.binds]
-    given += [_parse_mount(spec) for spec in asked.mounts]
-    seen: set[str] = set()
+        for mount in _mounts_from(entry, mounts_of):
+            found[mount.destination] = mount
+    memory = [_short_tmpfs(destination, options) for destination, options in asked.tmpfs.items()]
+    taken = {mount.destination for mount in memory}
+    given = [parse_bind(text, asked.driver) for text in asked.binds]
+    given += [parse_mount(spec) for spec in asked.mounts]
     for mount in given:
-        if mount.destination in seen:
+        if mount.destination in taken:
             raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
-        seen.add(mount.destination)
+        taken.add(mount.destination)
         found[mount.destination] = mount
-    for destination, options in asked.tmpfs.items():
-        mount = _short_tmpfs(destination, options)
-        if mount.destination in seen:
-            raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
+    for mount in memory:
         found[mount.destination] = mount
     for path in asked.volumes:
-        mount = parse_bind(path)
-        found.setdefault(mount.destination, mount)
+        destination = _clean(posixpath.join("/", path))
+        found.setdefault(destination, _anonymous(destination, asked.driver))
     return list(found.values())
 
 
-def _read_only(mount: MountPoint) -> MountPoint:
-    return MountPoint(**{**{name: getattr(mount, name) for name in mount.__struct_fields__}, "writable": False})
+def _anonymous(destination: str, driver: str) -> MountPoint:
+    return MountPoint(
+        kind="volume", name=secrets.token_hex(32), anonymous=True, driver=driver or "local", destination=destination
+    )
+
+
+def _mounts_from(entry: str, mounts_of: Callable[[str], Sequence[MountPoint]]) -> list[MountPoint]:
+    """Read one ``--volumes-from CONTAINER[:MODES]``: that container's mounts, perhaps read-only."""
+    name, _, mode = entry.partition(":")
+    if not entry:
+        raise InvalidParameter("volumes-from specification cannot be an empty string")
+    flags = mode.split(",")
+    if not _is_mode(mode) or not _PROPAGATION.isdisjoint(flags) or "nocopy" in flags:
+        raise InvalidParameter(f"invalid mode: {mode}")
+    if not name:
+        raise InvalidParameter('invalid name or ID supplied: ""')
+    try:
+        mounts = mounts_of(name)
+    except NotFound as error:
+        raise InvalidParameter(str(error)) from None  # 404 would have the client pull the image
+    return [
+        replace(mount, writable=mount.writable and "ro" not in flags, copy_up=False, mode="", from_mounts=False)
+        for mount in mounts
+    ]

@@ -79,6 +79,15 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True):
     copy_up: bool = True
     from_mounts: bool = False
     """Asked for by ``--mount``, whose bind sources must exist."""
+    labels: Mapping[str, str] | None = None
+    """Of a volume that is made for this mount."""
+    driver_options: Mapping[str, str] | None = None
+    subpath: str = ""
+    """The directory or file inside the volume that is mounted instead of the whole."""
+    recursive: bool = True
+    """What is mounted below a bind's source comes along."""
+    deep_read_only: bool = True
+    """A read-only bind makes what is mounted below it read-only as well."""
 
 
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Named and anonymous volumes of the ``local`` driver: directories below the data root, with a record each.
 
-Engine API v1.50, "Volume". Filled from the image on their first use, as Docker does it.
+Engine API v1.50, "Volume". Filled from the image on their first use, as Docker does it. A volume with options is a
+filesystem of its own, mounted while a container uses it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,27 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pydockmagic.engine.errors import Conflict, InvalidParameter, NoSuchVolume, NotFound
+from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, NoSuchVolume, NotFound
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.copy import merged_copy
 from pydockmagic.engine.storage.copying import copy_entries, copy_metadata
+from pydockmagic.oci.layer import open_root, resolve_in_root
 
-from .records import VolumeRecord
+from . import filters as selection
+from . import options as local
+from .mounting import Mounter
+from .records import MountPoint, VolumeRecord
 
 __all__ = ["Volumes"]
 
 _KIND = "volume"
+_ANONYMOUS = "com.docker.volume.anonymous"
 _Names = list[str]
 # ``list`` is a method of the service (``docker volume ls``), so inside it the type needs another name.
 _Rows = list[dict[str, Any]]
@@ -35,17 +42,36 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 class Volumes:
     """All volumes; ``users`` tells which containers hold one."""
 
-    def __init__(self, root: Path, state: State, events: EventBus) -> None:
+    def __init__(self, root: Path, state: State, events: EventBus, mounter: Mounter) -> None:
         self._root = root
         self._state = state
         self._events = events
+        self._mounter = mounter
         self._records = state.load(_KIND, VolumeRecord)
+        self._mounted: dict[str, set[str]] = {}
+        """For whom a volume with a filesystem of its own is mounted."""
+        self._mounting = asyncio.Lock()
+        self._pruning = asyncio.Lock()
         self.users: Callable[[str], Sequence[str]] = lambda _: ()
         root.mkdir(mode=0o711, parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
         """Give the directory that is mounted."""
         return self._root / name / "_data"
+
+    def source(self, mount: MountPoint) -> Path:
+        """Give what a mount shows of its volume: the whole, or the path inside it that was asked for. Blocks."""
+        root = self.path(mount.name)
+        if not mount.subpath:
+            return root
+        descriptor = open_root(root)
+        try:
+            found = root / resolve_in_root(descriptor, mount.subpath)
+        finally:
+            os.close(descriptor)
+        if not found.exists():
+            raise EngineError(f"cannot access path {found}: lstat {found}: no such file or directory")
+        return found
 
     def find(self, name: str) -> VolumeRecord | None:
         """Find a volume."""
@@ -70,22 +96,21 @@ class Volumes:
         """Make a volume, or give the one that has this name."""
         if driver not in ("", "local"):
             raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
-        if name and not _NAME.fullmatch(name):
-            raise InvalidParameter(
-                f'create {name}: "{name}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-            )
-        if options:
-            unknown = next(iter(options))
-            raise InvalidParameter(f'create {name}: this engine\'s local volumes take no options: "{unknown}"')
-        if found := self._records.get(name):
-            return found
+        if name in self._records:
+            return self._records[name]
         anonymous = anonymous or not name
         name = name or secrets.token_hex(32)
+        try:
+            _check_name(name)
+            local.check(options or {})
+        except InvalidParameter as error:
+            raise InvalidParameter(f"create {name}: {error}") from None
         await asyncio.to_thread(self.path(name).mkdir, 0o755, True, True)
         if anonymous:
-            labels = {**(labels or {}), "com.docker.volume.anonymous": ""}
-        record = VolumeRecord(name=name, created_ns=time.time_ns(), labels=labels, options=options, anonymous=anonymous)
+            labels = {**(labels or {}), _ANONYMOUS: ""}
+        record = VolumeRecord(
+            name=name, created_ns=time.time_ns(), labels=labels, options=options or None, anonymous=anonymous
+        )
         await self._state.put(_KIND, name, record)
         self._records[name] = record
         self._events.publish("volume", "create", name, {"driver": "local"})
@@ -106,43 +131,29 @@ class Volumes:
 
     def list(self, filters: Mapping[str, Sequence[str]]) -> Sequence[VolumeRecord]:
         """List volumes by name, label, driver or dangling."""
-        for name, values in filters.items():
-            if name not in ("name", "label", "driver", "dangling"):
-                raise InvalidParameter(f"invalid filter '{name}'")
-            if name == "dangling" and any(v not in ("1", "true", "0", "false") for v in values):
-                raise InvalidParameter(f"invalid filter 'dangling={values}'")
-        return [record for record in self._records.values() if self._chosen(record, filters)]
-
-    def _chosen(self, record: VolumeRecord, filters: Mapping[str, Sequence[str]]) -> bool:
-        labels = record.labels or {}
-        if (names := filters.get("name")) and not any(name in record.name for name in names):
-            return False
-        if (drivers := filters.get("driver")) and "local" not in drivers:
-            return False
-        if not all(_has_label(labels, label) for label in filters.get("label", ())):
-            return False
-        if dangling := filters.get("dangling"):
-            return (not self.users(record.name)) == (dangling[0] in ("1", "true"))
-        return True
+        selection.check_names(filters, ("name", "label", "driver", "dangling"))
+        dangling = selection.flag(filters, "dangling")
+        return [
+            record
+            for record in self._records.values()
+            if selection.chosen(record, filters) and (dangling is None or (not self.users(record.name)) == dangling)
+        ]
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> tuple[_Names, int]:
         """Remove unused volumes (anonymous ones, or with ``all`` named ones too); give names and bytes."""
-        for name in filters:
-            if name not in ("label", "label!", "all"):
-                raise InvalidParameter(f"invalid filter '{name}'")
-        everything = any(value in ("1", "true") for value in filters.get("all", ()))
+        selection.check_names(filters, ("label", "label!", "all"))
+        everything = selection.flag(filters, "all")
+        if self._pruning.locked():
+            raise Conflict("a prune operation is already running")
         removed, freed = [], 0
-        for record in tuple(self._records.values()):
-            labels = record.labels or {}
-            if self.users(record.name) or not (everything or record.anonymous):
-                continue
-            if not all(_has_label(labels, label) for label in filters.get("label", ())):
-                continue
-            if any(_has_label(labels, label) for label in filters.get("label!", ())):
-                continue
-            freed += await asyncio.to_thread(_size, self.path(record.name))
-            await self.remove(record.name)
-            removed.append(record.name)
+        async with self._pruning:
+            for record in tuple(self._records.values()):
+                if self.users(record.name) or not (everything or record.anonymous):
+                    continue
+                if selection.prunable(record, filters):
+                    freed += await asyncio.to_thread(_size, self.path(record.name))
+                    await self.remove(record.name)
+                    removed.append(record.name)
         self._events.publish("volume", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
 
@@ -166,32 +177,122 @@ class Volumes:
             result.append(self.to_api(record) | {"UsageData": {"RefCount": len(self.users(record.name)), "Size": size}})
         return result
 
-    def fill(self, name: str, source: Path) -> None:
-        """Copy a directory of the image into a volume that is still empty. Blocks."""
-        target = self.path(name)
+    def fill(self, mount: MountPoint, source: Path) -> None:
+        """Copy the image's directory of that place into a volume that is still empty. Blocks."""
+        if mount.anonymous and not mount.from_mounts and source.exists() and not source.is_dir():
+            raise EngineError(f"cannot mount volume over existing file, file exists {source}")
+        target = self.path(mount.name)
         if not source.is_dir() or source.is_symlink() or any(target.iterdir()):
             return
         copy_entries(merged_copy(str(source)), str(target))
         copy_metadata(str(source), str(target), source.stat())
 
+    # --- use by containers ----------------------------------------------------------------------------------------
 
-def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
+    async def hold(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        """Make a container's volumes ready for its start."""
+        held: _Names = []
+        try:
+            for mount in _of_volumes(mounts):
+                await self._open(mount.name, container_id)
+                held.append(mount.name)
+                self._events.publish("volume", "mount", mount.name, _mount_attributes(container_id, mount))
+        except BaseException:
+            for name in held:
+                await self._close(name, container_id)
+            raise
+
+    async def let_go(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        """Note that a container ended."""
+        for mount in _of_volumes(mounts):
+            await self._close(mount.name, container_id)
+            self._events.publish("volume", "unmount", mount.name, {"container": container_id, "driver": "local"})
+
+    async def take_up(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        """Know again what an earlier engine made ready for a container that still runs."""
+        for mount in _of_volumes(mounts):
+            record = self._records.get(mount.name)
+            if record is None or not record.options:
+                continue
+            if mount.name in self._mounted or await asyncio.to_thread(self._mounter.adopt, self.path(mount.name)):
+                self._mounted.setdefault(mount.name, set()).add(container_id)
+
+    @asynccontextmanager
+    async def opened(self, names: Sequence[str]) -> AsyncIterator[None]:
+        """Make volumes ready for the engine itself, for as long as the block lasts."""
+        user = secrets.token_hex(8)
+        held: _Names = []
+        try:
+            for name in names:
+                await self._open(name, user)
+                held.append(name)
+            yield
+        finally:
+            for name in held:
+                await self._close(name, user)
+
+    async def _open(self, name: str, user: str) -> None:
+        record = self.get(name)
+        if not record.options:
+            return
+        async with self._mounting:
+            if name not in self._mounted:
+                what = await asyncio.to_thread(local.filesystem, record.options)
+                if what is None:
+                    return
+                await asyncio.to_thread(self._mounter.mount, self.path(name), what)
+            self._mounted.setdefault(name, set()).add(user)
+
+    async def _close(self, name: str, user: str) -> None:
+        async with self._mounting:
+            users = self._mounted.get(name)
+            if users is None:
+                return
+            users.discard(user)
+            if not users:
+                del self._mounted[name]
+                await asyncio.to_thread(self._mounter.unmount, self.path(name))
+
+
+def _of_volumes(mounts: Sequence[MountPoint]) -> Sequence[MountPoint]:
+    return [mount for mount in mounts if mount.kind == "volume"]
+
+
+def _mount_attributes(container_id: str, mount: MountPoint) -> Mapping[str, str]:
+    return {
+        "container": container_id,
+        "destination": mount.destination,
+        "driver": mount.driver or "local",
+        "propagation": mount.propagation,
+        "read/write": str(mount.writable).lower(),
+    }
+
+
+def _check_name(name: str) -> None:
+    if len(name) == 1:
+        raise InvalidParameter("volume name is too short, names should be at least two alphanumeric characters")
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(
+            f'"{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '
+            "allowed. If you intended to pass a host directory, use absolute path"
+        )
 
 
 def _size(path: Path) -> int:
+    """Add up the files below a directory; one with several names counts once."""
     total = 0
-    pending: list[str] = [str(path)]
+    pending: _Names = [str(path)]
+    seen: set[tuple[int, int]] = set()
     while pending:
-        entries: Iterable[os.DirEntry[str]]
         try:
-            entries = list(os.scandir(pending.pop()))
+            entries = tuple(os.scandir(pending.pop()))
         except OSError:
             continue
         for entry in entries:
+            status = entry.stat(follow_symlinks=False)
             if entry.is_dir(follow_symlinks=False):
                 pending.append(entry.path)
-            else:
-                total += entry.stat(follow_symlinks=False).st_size
+            elif (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_size
     return total

@@ -36,9 +36,11 @@ def test_bind_specifications_read_as_in_docker():
                  "invalid specification: destination can't be '/'")),
         ("/a:/b:ro,rw", "invalid mode: ro,rw"),
         (":/x", "invalid volume specification: ':/x'"),
-        ("./a:/b", ('create ./a: "./a" includes invalid characters for a local volume name, only '
-                   '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, '
-                   "use absolute path")),
+        ("/x:ro", "invalid volume specification: '/x:ro'"),
+        ("data:/d:rshared", ("invalid volume specification: 'data:/d:rshared': invalid mount config for type "
+                             '"volume": field BindOptions must not be specified')),
+        ("/a:/b:nocopy", ("invalid volume specification: '/a:/b:nocopy': invalid mount config for type "
+                          '"bind": field VolumeOptions must not be specified')),
     ],
 )  # fmt: skip
 def test_wrong_bind_specifications_are_refused_in_dockers_words(spec, sentence):
@@ -91,6 +93,17 @@ def test_mounts_of_every_kind_come_together(tmp_path):
          'invalid mount config for type "npipe": mount type unknown'),
         ({"Mounts": [{"Type": "volume", "Target": ""}]},
          'invalid mount config for type "volume": field Target must not be empty'),
+        ({"Mounts": [{"Type": "volume", "Target": "/x", "ReadOnly": True}]},
+         'invalid mount config for type "volume": must not set ReadOnly mode when using anonymous volumes'),
+        ({"Mounts": [{"Type": "bind", "Source": "/tmp", "Target": "/x", "BindOptions": {"Propagation": "no"}}]},
+         'invalid mount config for type "bind": invalid propagation mode: no'),
+        ({"Mounts": [{"Type": "tmpfs", "Source": "a", "Target": "/x"}]},
+         'invalid mount config for type "tmpfs": field Source must not be specified'),
+        ({"Mounts": [{"Type": "volume", "Source": "vv", "Target": "/x", "VolumeOptions": {"Subpath": "../y"}}]},
+         'invalid mount config for type "volume": subpath must be a relative path within the volume'),
+        ({"VolumesFrom": ["c:nocopy"]}, "invalid mode: nocopy"),
+        ({"VolumesFrom": [":ro"]}, 'invalid name or ID supplied: ""'),
+        ({"Binds": ["data:/x"], "Tmpfs": {"/x": ""}}, "Duplicate mount point: /x"),
         ({"Tmpfs": {"/t": "bogus"}}, 'invalid tmpfs option ["bogus"]'),
     ],
 )  # fmt: skip
@@ -98,3 +111,26 @@ def test_wrong_mounts_are_refused(host, sentence):
     with pytest.raises(InvalidParameter) as caught:
         _collected(**host)
     assert str(caught.value) == sentence
+
+
+def test_everything_that_mount_can_say_is_heard(tmp_path):
+    (volume, bind) = _collected(Mounts=[
+        {"Type": "volume", "Source": "data", "Target": "/d", "VolumeOptions": {
+            "NoCopy": True, "Labels": {"a": "b"}, "Subpath": "in/side",
+            "DriverConfig": {"Name": "local", "Options": {"type": "tmpfs"}}}},
+        {"Type": "bind", "Source": str(tmp_path), "Target": "/b", "Consistency": "cached", "BindOptions": {
+            "Propagation": "rslave", "NonRecursive": True, "ReadOnlyNonRecursive": True}},
+    ])  # fmt: skip
+    assert (volume.copy_up, volume.labels, volume.driver_options) == (False, {"a": "b"}, {"type": "tmpfs"})
+    assert volume.subpath == "in/side"
+    assert (bind.propagation, bind.recursive, bind.deep_read_only) == ("rslave", False, False)
+
+
+def test_anonymous_volumes_of_an_image_may_have_any_destination():
+    (mount,) = _collected(Volumes=["a:/x"])
+    assert (mount.destination, mount.anonymous) == ("/a:/x", True)
+
+
+def test_an_asked_mount_takes_the_place_of_the_images_volume():
+    (mount,) = _collected(Binds=["data:/d"], Volumes=["/d/"])
+    assert mount.name == "data"
