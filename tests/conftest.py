@@ -7,6 +7,9 @@ import shutil
 
 import pytest
 
+# No test asks a registry outside of this machine: those that need one run it themselves.
+os.environ.setdefault("PYDOCK_HUB", "off")
+
 # Tools that tests drive or compare with; .ci/run installs them, so that in CI a missing one is a failure.
 _TOOLS = {"browser": "chromium"}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
 from . import doctor
 from .api.server import TlsFiles
 from .daemon import Daemon, DaemonOptions, default_run_dir
+from .distribution.options import registry_options
 from .errors import EngineError
 from .runtime.sandbox import SandboxInfo, enter
 
@@ -61,6 +63,17 @@ def _parser() -> argparse.ArgumentParser:
         help="end when nothing runs and nobody asks for so long (0: never)",
     )
     serve.add_argument("--stop-containers", action="store_true", help="stop the containers when the engine ends")
+    serve.add_argument("--hub", metavar="URL", help="what stands for Docker Hub; off: it is not asked (PYDOCK_HUB)")
+    serve.add_argument(
+        "--registry-mirror", action="append", default=[], metavar="URL", help="asked before Docker Hub; may be repeated"
+    )
+    serve.add_argument(
+        "--insecure-registry",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a registry (or network) that may do without TLS; may be repeated",
+    )
     serve.add_argument("--log-file", type=Path, metavar="FILE", help="the engine's own log (else stderr)")
     commands.add_parser("doctor", help="say what this machine lets the engine do (--json, --data-root DIR)")
     return parser
@@ -80,6 +93,12 @@ async def _serve(options: argparse.Namespace, root: Path, run_dir: Path, sandbox
             tls=tls,
             idle_timeout=options.idle_timeout,
             stop_containers=options.stop_containers,
+            registries=registry_options(
+                os.environ,
+                hub=options.hub,
+                mirrors=tuple(options.registry_mirror),
+                insecure=tuple(options.insecure_registry),
+            ),
         )
     )
     addresses = await daemon.open()

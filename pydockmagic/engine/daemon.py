@@ -27,6 +27,7 @@ from .api.extension import ExtensionRoutes
 from .api.facts import EngineFacts
 from .api.images import ImageRoutes
 from .api.networks import NetworkRoutes
+from .api.registries import RegistryRoutes
 from .api.router import API_VERSION, Route, version_text
 from .api.server import ApiServer, TlsFiles
 from .api.swarm import SwarmRoutes
@@ -37,6 +38,8 @@ from .containers.commit import Committer
 from .containers.core import Core, Surroundings
 from .containers.ports import JoinRequest, NetworkRequest, NetworkSandbox
 from .containers.service import ContainerService
+from .distribution.options import RegistryOptions
+from .distribution.service import DistributionService
 from .errors import EngineError
 from .events import EventBus
 from .images.service import ImageService, ImageUser, apply_changes
@@ -76,6 +79,7 @@ class DaemonOptions(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 0.0
     """Seconds without a client and without a running container after which the engine ends itself; 0 never."""
     stop_containers: bool = False
+    registries: RegistryOptions = RegistryOptions()
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -126,6 +130,8 @@ class Daemon:
         self._runtime, self._networks = await self._open_runtime(identity)
         storage = await opening
         self._images = ImageService(options.data_root, self._state, self._events, storage.name)
+        self._distribution = DistributionService(self._state, self._images.exchange, options.registries)
+        self._images.registries = self._distribution
         self._volumes = Volumes(
             options.data_root / "volumes",
             self._state,
@@ -211,6 +217,7 @@ class Daemon:
             ContainerRoutes(self._containers),
             ExecRoutes(self._containers.execs),
             ImageRoutes(self._images, self._builder, Committer(self._containers.core, apply_changes)),
+            RegistryRoutes(self._images, self._distribution),
             NetworkRoutes(self._networks, self._containers),
             VolumeRoutes(self._volumes),
             ExtensionRoutes(facts, self._images, self._containers, self._examine),

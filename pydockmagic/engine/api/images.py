@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
 from pydockmagic.engine.builder.options import BuildOptions
 from pydockmagic.engine.builder.service import Builder
 from pydockmagic.engine.containers.commit import CommitOptions, Committer, checked_reference
-from pydockmagic.engine.errors import InvalidParameter, NotImplementedHere
+from pydockmagic.engine.errors import EngineError, NotImplementedHere
 from pydockmagic.engine.images.service import ImageService
 
 from .messages import JSON, Answer, Reply, Request, Stream, json_lines, reply_json
+from .registries import joined
 from .router import Route
 
 __all__ = ["ImageRoutes"]
@@ -27,23 +31,19 @@ class ImageRoutes:
         one = "/images/{name...}"
         return [
             Route("GET", "/images/json", self.list),
-            Route("POST", "/images/create", self.create),
             Route("POST", "/images/load", self.load),
             Route("POST", "/images/prune", self.prune),
             Route("GET", "/images/get", self.save, waits=True),
-            Route("GET", "/images/search", self.search),
             Route("GET", f"{one}/get", self.save, waits=True),
             Route("GET", f"{one}/json", self.inspect),
             Route("GET", f"{one}/history", self.history),
             Route("POST", f"{one}/tag", self.tag),
-            Route("POST", f"{one}/push", self.push),
             Route("DELETE", one, self.remove),
             Route("POST", "/build", self.build, waits=True),
             Route("POST", "/build/prune", self.build_prune),
             Route("POST", "/build/cancel", self.build_cancel),
             Route("POST", "/session", self.session),
             Route("POST", "/commit", self.commit),
-            Route("GET", "/distribution/{name...}/json", self.distribution),
         ]
 
     async def list(self, request: Request) -> Answer:
@@ -54,29 +54,9 @@ class ImageRoutes:
         rows = self._images.list(filters, all=request.flag("all"), shared_size=request.flag("shared-size"))
         return reply_json(rows)
 
-    async def create(self, request: Request) -> Answer:
-        """Pull an image, or import one from a tar."""
-        platform = request.text("platform")
-        if source := request.text("fromSrc"):
-            if source != "-":
-                raise NotImplementedHere(f"importing from a URL is not done by this engine: get {source} and import it")
-            messages = self._images.import_(
-                request.chunks(),
-                _joined(request.text("repo"), request.text("tag")),
-                request.texts("changes"),
-                request.text("message"),
-                platform,
-            )
-        else:
-            name = request.text("fromImage")
-            if not name:
-                raise InvalidParameter("invalid reference format")
-            messages = self._images.pull(_joined(name, request.text("tag")), platform)
-        return Stream(chunks=json_lines(messages), content_type=JSON)
-
     async def load(self, request: Request) -> Answer:
-        """Load images from an archive."""
-        messages = self._images.load(request.chunks(), quiet=request.flag("quiet"))
+        """Load images from an archive; what is wrong with it is told in the stream, as dockerd tells it."""
+        messages = _told(self._images.load(request.chunks(), quiet=request.flag("quiet")))
         return Stream(chunks=json_lines(messages), content_type=JSON)
 
     async def save(self, request: Request) -> Answer:
@@ -95,7 +75,7 @@ class ImageRoutes:
     async def tag(self, request: Request) -> Answer:
         """Give an image one more name."""
         image = self._images.get(request.params["name"])
-        await self._images.tag(image.id, _joined(request.text("repo"), request.text("tag")))
+        await self._images.tag(image.id, joined(request.text("repo"), request.text("tag")))
         return Reply(status=201)
 
     async def remove(self, request: Request) -> Answer:
@@ -108,19 +88,6 @@ class ImageRoutes:
     async def prune(self, request: Request) -> Answer:
         """Remove unused images."""
         return reply_json(await self._images.prune(request.filters()))
-
-    async def search(self, request: Request) -> Answer:
-        """Say that there is no registry client yet."""
-        raise NotImplementedHere("searching registries is not done by this engine")
-
-    async def push(self, request: Request) -> Answer:
-        """Say that there is no registry client yet."""
-        self._images.get(request.params["name"])
-        raise NotImplementedHere("pushing to registries is not done by this engine")
-
-    async def distribution(self, request: Request) -> Answer:
-        """Say that there is no registry client yet."""
-        raise NotImplementedHere("asking registries is not done by this engine")
 
     async def build(self, request: Request) -> Answer:
         """Build an image from a Dockerfile and its context."""
@@ -156,8 +123,13 @@ class ImageRoutes:
         return reply_json({"Id": await self._committer.commit(options)}, 201)
 
 
-def _joined(name: str, tag: str) -> str:
-    """Put name and tag, or name and digest, together."""
-    if not tag:
-        return name
-    return f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
+async def _told(messages: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """Give messages, and an error as the last of them: the answer's status stays 200."""
+    try:
+        async for message in messages:
+            yield message
+    except EngineError as error:
+        yield {"errorDetail": {"message": str(error)}, "error": str(error)}
+    finally:
+        if isinstance(messages, AsyncGenerator):
+            await messages.aclose()

@@ -1,4 +1,4 @@
-"""Routes about the engine itself: ping, version, info, events, disk usage, login.
+"""Routes about the engine itself: ping, version, info, events, disk usage.
 
 Engine API v1.50, "System".
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
-from pydockmagic.engine.errors import InvalidParameter, Unavailable
+from pydockmagic.engine.errors import InvalidParameter
 from pydockmagic.engine.events import Event, EventBus
 from pydockmagic.engine.timestamps import parse_timestamp, rfc3339
 
@@ -26,15 +26,6 @@ __all__ = ["Counters", "SystemRoutes"]
 _encode = msgspec.json.Encoder().encode
 
 _LAST_ID_VERSION = (1, 52)
-
-
-class AuthConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of ``POST /auth``."""
-
-    username: str = ""
-    password: str = ""
-    serveraddress: str = ""
-    identitytoken: str = ""
 
 
 class Counters(Protocol):
@@ -61,12 +52,10 @@ class SystemRoutes:
         facts: EngineFacts,
         events: EventBus,
         counters: Counters,
-        login: Callable[[AuthConfig], Awaitable[str]] | None = None,
     ) -> None:
         self._facts = facts
         self._events = events
         self._counters = counters
-        self._login = login
         self._listeners = 0
         self._version = reply_json(version_document(facts, version_text(API_VERSION), version_text(MIN_API_VERSION)))
 
@@ -79,7 +68,6 @@ class SystemRoutes:
             Route("GET", "/info", self.info),
             Route("GET", "/events", self.events, waits=True),
             Route("GET", "/system/df", self.disk_usage, waits=True),
-            Route("POST", "/auth", self.auth, waits=True),
         ]
 
     async def ping(self, request: Request) -> Answer:
@@ -110,16 +98,6 @@ class SystemRoutes:
     async def disk_usage(self, request: Request) -> Answer:
         """Answer ``docker system df``; ``type`` restricts it to kinds of objects."""
         return reply_json(await self._counters.disk_usage(frozenset(request.texts("type"))))
-
-    async def auth(self, request: Request) -> Answer:
-        """Check credentials at a registry."""
-        config = await request.parse(AuthConfig)
-        if self._login is None:
-            raise Unavailable(
-                f"login attempt to {config.serveraddress or 'https://index.docker.io/v1/'} failed: "
-                "this engine has no registry client"
-            )
-        return reply_json({"Status": "Login Succeeded", "IdentityToken": await self._login(config)})
 
     async def events(self, request: Request) -> Answer:
         """Stream events, those kept since ``since`` first, until ``until`` or for ever."""

@@ -30,7 +30,7 @@ def apply_changes(config: dict[str, Any], changes: Sequence[str]) -> dict[str, A
     for text in changes:
         name = text.strip().split(None, 1)[0] if text.strip() else ""
         if name.upper() not in _ALLOWED:
-            raise InvalidParameter(f"{name} is not a valid change command")
+            raise InvalidParameter(f"{name.lower()} is not a valid change command")
         try:
             for node in dockerfile.parse(text).nodes:
                 record = dockerfile.parse_instruction(node)
@@ -72,7 +72,7 @@ def _apply(config: dict[str, Any], record: Instruction) -> None:
         case dockerfile.Healthcheck():
             config["Healthcheck"] = _healthcheck(record)
         case _:
-            raise InvalidParameter(f"{record.name} is not a valid change command")
+            raise InvalidParameter(f"{record.name.lower()} is not a valid change command")
 
 
 def _command(config: dict[str, Any], command: tuple[str, ...], *, in_shell: bool) -> list[str]:

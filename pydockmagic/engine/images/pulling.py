@@ -1,58 +1,102 @@
-"""Getting an image that is not here: from the starters for now, from registries later.
+"""Getting an image that is not here: from its registry or, where that has or says nothing, from the starters.
 
-``POST /images/create?fromImage=``. A starter says in the stream what it was put together from; a name that nothing
-answers to gets Docker's own sentence, and the next step in one more.
+``POST /images/create?fromImage=``. The stream says which it was: a starter tells what it was put together from, and why
+no registry gave it. A name that nothing answers to gets Docker's own sentence, and the next step in one more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
-from pydockmagic.engine.errors import EngineError, InvalidParameter, NotFound, Unavailable
+from pydockmagic.engine.errors import EngineError, InvalidParameter, NotFound
 from pydockmagic.oci.digest import sha256_digest
 from pydockmagic.oci.errors import InvalidReference, OciError
 from pydockmagic.oci.platform import Platform, host_platform, parse_platform
-from pydockmagic.oci.reference import DEFAULT_DOMAIN, Reference, parse_docker
+from pydockmagic.oci.reference import DEFAULT_DOMAIN, Reference, parse_docker, parse_normalized
 
 from .lookup import short_id
 from .records import ImageRecord
-from .saving import manifest_of
 from .starters import RECIPES, Missing, Recipe, Starter, image_config
 from .store import Store
 
-__all__ = ["Puller"]
+__all__ = ["Puller", "Registries"]
+
+Messages = AsyncIterator[dict[str, Any]]
+
+
+class Registries(Protocol):
+    """What is asked for an image before the starters are."""
+
+    @property
+    def asks_hub(self) -> bool:
+        """Whether names without a registry are looked for at Docker Hub."""
+        ...
+
+    def pull(self, reference: Reference, *, platform: str = "", auth: Mapping[str, Any] | None = None) -> Messages:
+        """Pull a tag, a digest, or all tags of a name that has neither; errors come as exceptions."""
+        ...
 
 
 class Puller:
-    """Makes starter images; one at a time, so that two requests for one do the work once."""
+    """Gets images; starters are made one at a time, so that two requests for one do the work once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = asyncio.Lock()
+        self.registries: Registries | None = None
 
-    async def pull(self, text: str, platform: str) -> AsyncIterator[dict[str, Any]]:
+    async def pull(
+        self, text: str, platform: str, *, auth: Mapping[str, Any] | None = None, all_tags: bool = False
+    ) -> Messages:
         """Get an image; gives Docker's progress. What cannot be had is raised before the first message."""
-        reference = _parse(text)
-        recipe = _recipe(reference, platform)
+        reference = _parse(text, all_tags=all_tags)
+        _platform(platform)
+        begun = False
+        try:
+            if self.registries is None or (reference.domain == DEFAULT_DOMAIN and not self.registries.asks_hub):
+                raise _denied(reference)
+            messages = self.registries.pull(reference, platform=platform, auth=auth)
+            try:
+                async for message in messages:
+                    begun = True
+                    yield message
+            finally:
+                if isinstance(messages, AsyncGenerator):
+                    await messages.aclose()
+            return
+        except EngineError as error:
+            if begun:
+                raise
+            recipes = _recipes(reference, platform, error)
+            refusal = error
+        for recipe, tag in recipes:
+            async for message in self._starter(recipe, tag, refusal):
+                yield message
+
+    async def _starter(self, recipe: Recipe, reference: Reference, refusal: EngineError) -> Messages:
+        """Make a starter or find it made; it has no digest, as nothing that was made here has one."""
         tag = reference.tag
         before = self._store.references.get(str(reference))
         yield {"status": f"Pulling from {reference.path}", "id": tag}
-        async with self._lock:
-            made = self._store.references.get(str(reference)) if before is None else None
-            image = self._store.images[made.image] if made else await self._make(recipe, reference)
+        # a client that leaves does not break the making off: the next one will want the same
+        image = await asyncio.shield(asyncio.ensure_future(self._made(recipe, reference, known=before is not None)))
         for chain in image.chain_ids:
             yield {"status": "Pull complete", "progressDetail": {}, "id": short_id(self._store.layer(chain).diff_id)}
-        yield {"status": f"Starter image, no registry was asked: {image.origin.removeprefix('starter: ')}"}
-        yield {"status": f"Digest: {sha256_digest(manifest_of(self._store, image).encode())}"}
+        yield {"status": f"Starter image, {_why(refusal)}: {image.origin.removeprefix('starter: ')}"}
         if before is not None and before.image == image.id:
             yield {"status": f"Status: Image is up to date for {reference.familiar}"}
         else:
             yield {"status": f"Status: Downloaded newer image for {reference.familiar}"}
+
+    async def _made(self, recipe: Recipe, reference: Reference, *, known: bool) -> ImageRecord:
+        async with self._lock:
+            made = None if known else self._store.references.get(str(reference))
+            return self._store.images[made.image] if made else await self._make(recipe, reference)
 
     async def _make(self, recipe: Recipe, reference: Reference) -> ImageRecord:
         """Make a starter (and the one below it) and name it. Raises ``EngineError`` where the machine lacks parts."""
@@ -97,30 +141,49 @@ class Puller:
         return record
 
 
-def _parse(text: str) -> Reference:
+def _parse(text: str, *, all_tags: bool) -> Reference:
     try:
-        return parse_docker(text)
+        return parse_normalized(text) if all_tags else parse_docker(text)
     except InvalidReference as error:
         raise InvalidParameter(str(error)) from None
 
 
-def _recipe(reference: Reference, platform: str) -> Recipe:
-    """Find the starter that a name means, or raise what Docker says of a name that nothing answers to."""
-    name = reference.familiar
-    if reference.domain != DEFAULT_DOMAIN:
-        raise Unavailable(
-            f'Get "https://{reference.domain}/v2/": this engine cannot ask registries yet; '
-            f"bring the image in with docker load. {_starters()}"
-        )
-    recipe = RECIPES.get(reference.familiar_name)
+class _NoRegistryError(NotFound):
+    """The engine is told to ask no registry for this name."""
+
+
+def _denied(reference: Reference) -> EngineError:
+    return _NoRegistryError(
+        f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
+        f"'docker login': denied: requested access to the resource is denied"
+    )
+
+
+def _why(refusal: EngineError) -> str:
+    """Say in a few words why no registry gave the image."""
+    if isinstance(refusal, _NoRegistryError):
+        return "no registry was asked"
+    if isinstance(refusal, NotFound):
+        return "the registry has none of this name"
+    return "no registry answered"
+
+
+def _recipes(reference: Reference, platform: str, refusal: EngineError) -> list[tuple[Recipe, Reference]]:
+    """Find the starters that a name means, or raise why no registry gave it, and which starters there are."""
+    recipe = RECIPES.get(reference.familiar_name) if reference.domain == DEFAULT_DOMAIN else None
+    silent = not isinstance(refusal, NotFound) or isinstance(refusal, _NoRegistryError)
     if recipe is None:
-        raise NotFound(
-            f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
-            f"'docker login': denied: requested access to the resource is denied. {_starters()}"
-        )
+        if reference.domain == DEFAULT_DOMAIN and silent:
+            kind = NotFound if isinstance(refusal, NotFound) else EngineError
+            raise kind(f"{refusal}. {_starters()}") from None
+        raise refusal
+    if reference.is_name_only:
+        return [(recipe, reference.with_tag(tag)) for tag in recipe.tags()]
     if reference.digest or reference.tag not in recipe.tags():
+        if not silent:
+            raise refusal
         raise NotFound(
-            f"manifest for {name} not found: manifest unknown: manifest unknown. "
+            f"manifest for {reference.familiar} not found: manifest unknown: manifest unknown. "
             f"The starter image {recipe.name} has the tags {', '.join(recipe.tags())}."
         )
     wanted, host = _platform(platform), host_platform()
@@ -129,7 +192,7 @@ def _recipe(reference: Reference, platform: str) -> Recipe:
             f"no matching manifest for {wanted} in the manifest list entries: no match for platform in manifest: "
             f"not found. Starter images are made from this machine, which is {host}."
         )
-    return recipe
+    return [(recipe, reference)]
 
 
 def _platform(text: str) -> Platform:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["BuildStep", "ImageRecord", "LayerRecord", "ReferenceRecord"]
+__all__ = ["BuildStep", "ImageRecord", "LayerRecord", "OutgoingImage", "OutgoingLayer", "ReferenceRecord"]
 
 
 class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,8 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     step: BuildStep | None = None
     origin: str = ""
     """Where it came from, in words for the reader: ``build``, ``load``, ``import``, ``starter: ...``, ``pull``."""
+    manifest: str = ""
+    """Digest of the manifest by which it last came from a registry or went to one; it lies in the content store."""
 
 
 class ReferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,3 +69,24 @@ class ReferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     image: str
     tagged_ns: int
+
+
+class OutgoingLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer on its way to a registry. ``size`` is that of its plain tar; ``blob`` is empty where there is none."""
+
+    chain_id: str
+    diff_id: str
+    size: int
+    blob: str = ""
+    blob_size: int = 0
+    media_type: str = ""
+
+
+class OutgoingImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image on its way to a registry: ``manifest`` is the one it came by (or left by before), if any."""
+
+    id: str
+    config: bytes
+    manifest: bytes
+    layers: tuple[OutgoingLayer, ...]
+    """Bottom first."""

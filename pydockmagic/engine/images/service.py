@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from pydockmagic.oci.reference import Reference, parse_normalized
 from . import inspecting, layers_view, listing, loading, lookup, removal, saving
 from .applying import apply_changes
 from .changes import Changes
+from .exchange import Exchange
 from .filters import Filters
-from .pulling import Puller
+from .pulling import Puller, Registries
 from .records import BuildStep, ImageRecord, LayerRecord
 from .starters.base import ARCHITECTURE
 from .store import ImageUser, Store
@@ -90,21 +91,44 @@ class ImageService:
 
     # -- getting ------------------------------------------------------------------------------------------------
 
+    @property
+    def exchange(self) -> Exchange:
+        """The door for the registry client."""
+        return Exchange(self._store)
+
+    @property
+    def registries(self) -> Registries | None:
+        """What is asked for an image before the starters are; the composition root sets it."""
+        return self._puller.registries
+
+    @registries.setter
+    def registries(self, registries: Registries | None) -> None:
+        self._puller.registries = registries
+
     async def ensure(
-        self, reference: str, progress: Callable[[dict[str, Any]], None] | None = None, platform: str = ""
+        self,
+        reference: str,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+        platform: str = "",
+        auth: Mapping[str, Any] | None = None,
     ) -> ImageRecord:
         """Give a local image, or get it as ``docker pull`` would. Raises ``NotFound`` with Docker's sentence."""
         found = self.find(reference)
         if found is not None:
             return found
-        async for message in self.pull(reference, platform):
+        async for message in self.pull(reference, platform, auth=auth):
             if progress is not None:
                 progress(message)
         return self.get(reference)
 
-    def pull(self, reference: str, platform: str = "") -> AsyncIterator[dict[str, Any]]:
-        """Get an image; gives Docker's progress messages. Errors come before the first of them, or as exceptions."""
-        return self._puller.pull(reference, platform)
+    def pull(
+        self, reference: str, platform: str = "", *, auth: Mapping[str, Any] | None = None, all_tags: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Get an image, or with ``all_tags`` all of a name without a tag; gives Docker's progress messages.
+
+        ``auth`` are the client's credentials. Errors come before the first message, or as exceptions.
+        """
+        return self._puller.pull(reference, platform, auth=auth, all_tags=all_tags)
 
     def load(self, stream: AsyncIterator[bytes], quiet: bool = False) -> AsyncIterator[dict[str, Any]]:
         """Load the images of an archive; gives Docker's messages."""

@@ -120,6 +120,7 @@ class Store:
 
     def _named_blobs(self) -> set[str]:
         named = {*self.images, *self._kept}
+        named |= {image.manifest for image in self.images.values() if image.manifest}
         named |= {layer.blob for layer in self.layers.values() if layer.blob}
         named |= {key.partition("@")[2] for key in self.references if "@" in key}
         return named
@@ -215,7 +216,10 @@ class Store:
             if before is not None:
                 # The same content was made again: it is new in the lists, but whose child it is stays.
                 image = msgspec.structs.replace(
-                    image, parent=before.parent or image.parent, step=image.step or before.step
+                    image,
+                    parent=before.parent or image.parent,
+                    step=image.step or before.step,
+                    manifest=image.manifest or before.manifest,
                 )
             changes = [Change("image", image.id, image)]
             self._point(image.id, names, changes)
@@ -234,6 +238,18 @@ class Store:
             image = msgspec.structs.replace(self.images[image_id], step=step)
             await self._write([Change("image", image_id, image)])
             self.images[image_id] = image
+
+    async def note_manifest(self, image_id: str, manifest: bytes, names: Sequence[Reference]) -> None:
+        """Remember by which manifest an image went to a registry, and the name with its digest there."""
+        async with self._lock:
+            digest = await asyncio.to_thread(self.blobs.put, manifest)
+            image = msgspec.structs.replace(self.images[image_id], manifest=digest)
+            changes = [Change("image", image_id, image)]
+            self._point(image_id, names, changes)
+            await self._write(changes)
+            before = self.images[image_id].manifest
+            self.images[image_id] = image
+            await self._drop_blobs([before] if before else [])
 
     async def point(self, image_id: str, names: Sequence[Reference]) -> None:
         """Let names point to an image, wherever they pointed before."""
@@ -303,7 +319,7 @@ class Store:
         self._uses += Counter()  # forgets the zeros
         gone = await self._forget_layers(reversed(image.chain_ids), changes)
         self._configs.pop(image.id, None)
-        await self._drop_blobs([image.id])
+        await self._drop_blobs([image.id, *([image.manifest] if image.manifest else [])])
         return gone
 
     async def _forget_layers(self, chains: Iterable[str], changes: list[Change]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.images import ImageWorld
 
-from pydockmagic.engine.errors import EngineError, NotFound, Unavailable
+from pydockmagic.engine.errors import EngineError, NotFound
 from pydockmagic.engine.images.starters import RECIPES, Missing, Starter, busybox, hello
 from pydockmagic.engine.images.starters.elf import NotElfError, libraries, read_elf
 from pydockmagic.engine.images.starters.tree import Tree
@@ -191,7 +191,7 @@ def test_pulling_a_starter_says_where_it_comes_from(world: ImageWorld) -> None:
     first = [message["status"] for message in pull(world, "hello-world")]
     assert first[0] == "Pulling from library/hello-world"
     assert "Starter image, no registry was asked: a program written by the engine itself" in "".join(first)
-    assert re.fullmatch(r"Digest: sha256:[0-9a-f]{64}", first[-2])
+    assert not any("Digest" in status for status in first), "what was made here has no digest, as nothing built has"
     assert first[-1] == "Status: Downloaded newer image for hello-world:latest"
     again = [message["status"] for message in pull(world, "docker.io/library/hello-world:latest")]
     assert again[-1] == "Status: Image is up to date for hello-world:latest"
@@ -237,7 +237,7 @@ def test_python_shares_the_layer_of_busybox(world: ImageWorld) -> None:
         ),
         ("me/app:1", NotFound, "pull access denied for me/app, repository does not exist"),
         ("hello-world:none", NotFound, "manifest for hello-world:none not found: manifest unknown: manifest unknown"),
-        ("127.0.0.1:5999/x/y", Unavailable, 'Get "https://127.0.0.1:5999/v2/": this engine cannot ask registries yet'),
+        ("127.0.0.1:5999/x/y", NotFound, "pull access denied for 127.0.0.1:5999/x/y, repository does not exist"),
         ("Busybox", EngineError, "invalid reference format: repository name (library/Busybox) must be lowercase"),
     ],
 )
