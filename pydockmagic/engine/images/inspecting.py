@@ -14,6 +14,11 @@ __all__ = ["history", "history_rows", "inspect"]
 # What an image's config is made of (docker image-spec v1.3); what older Dockers wrote beside it is about a container.
 _CONFIG_FIELDS = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal",
                   "ArgsEscaped", "Healthcheck", "OnBuild", "Shell")  # fmt: skip
+_CONTAINER_CONFIG = {
+    "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
+    "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": None, "Image": "", "Volumes": None,
+    "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": None,
+}  # fmt: skip
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -29,6 +34,7 @@ def inspect(store: Store, image: ImageRecord, driver: str) -> dict[str, Any]:
         "Parent": image.parent or "",
         "Comment": image.comment or _last_comment(config),
         "Created": rfc3339(created) if created is not None else None,
+        "ContainerConfig": _container_config(config),
         "DockerVersion": config.get("docker_version", ""),
         "Author": image.author or config.get("author", ""),
         "Config": _config(config),
@@ -49,6 +55,11 @@ def inspect(store: Store, image: ImageRecord, driver: str) -> dict[str, Any]:
 def _config(config: dict[str, Any]) -> dict[str, Any]:
     found = config.get("config") or {}
     return {name: found[name] for name in _CONFIG_FIELDS if found.get(name)}
+
+
+def _container_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Give what API 1.45 dropped, and docker-compose 1.29 asks every newer engine for: it looks for ``Volumes``."""
+    return {**_CONTAINER_CONFIG, **_config(config)}
 
 
 def _last_comment(config: dict[str, Any]) -> str:
