@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .address import EMBEDDED, EngineAddress, choose, parse_address
-from .containers import ContainerCalls
 from .core import API_VERSION, MINIMUM_API_VERSION
 from .errors import (
     ApiError,
@@ -29,9 +28,8 @@ from .errors import (
     Unauthorized,
     Unavailable,
 )
-from .extensions import ExtensionCalls
 from .frames import Demultiplexer, Frame
-from .images import ImageCalls
+from .layers import LayerCalls
 from .loading import load
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 from .system import SystemCalls
@@ -76,7 +74,7 @@ __all__ = [
 ]
 
 
-class Client(ContainerCalls, ImageCalls, SystemCalls, ExtensionCalls):
+class Client(LayerCalls, SystemCalls):
     """A Docker daemon, seen from outside: one method per operation of the Engine API.
 
     ``Client(EngineAddress("unix:///var/run/docker.sock"))``; usually made by ``connect``. A context manager. May be

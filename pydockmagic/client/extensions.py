@@ -36,10 +36,6 @@ class ExtensionCalls(Core):
         answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/layers")
         return answer
 
-    def layers(self, name: str, *, container: bool = False) -> Json:
-        """Return the layers of an image, or of a container where ``container`` is set."""
-        return self.container_layers(name) if container else self.image_layers(name)
-
     def layer_files(
         self,
         chain_id: str,
@@ -65,19 +61,6 @@ class ExtensionCalls(Core):
         params = {"offset": offset, "limit": limit, "sort": sort}
         answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/files", params=params)
         return answer
-
-    def files(
-        self,
-        name: str,
-        *,
-        container: bool = False,
-        offset: int | None = None,
-        limit: int | None = None,
-        sort: Literal["size", "path"] | None = None,
-    ) -> Json:
-        """Return a page of the files of a layer (by chain id), or of a container's writable layer."""
-        call = self.container_files if container else self.layer_files
-        return call(name, offset=offset, limit=limit, sort=sort)
 
     def states(self, container: str) -> Json:
         """Return a container's life so far: ``{"Id", "Name", "State", "History": [...]}``."""

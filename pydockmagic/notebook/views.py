@@ -26,30 +26,37 @@ Kind = Literal["container", "image", ""]
 _T = TypeVar("_T")
 
 
-def layers_of(client: Client, name: str, kind: Kind = "", engine: str = "") -> tuple[LayersView, str]:
+def layers_of(
+    client: Client, name: str, kind: Kind = "", engine: str = "", *, read: bool = False
+) -> tuple[LayersView, str]:
     """Read the layers of an image or a container, whichever has the name, and give the view and the container's name.
 
-    A container is looked for first, as ``docker inspect`` does. Raises ``DockerError`` where there is neither.
+    A container is looked for first, as ``docker inspect`` does. ``read`` asks for the files of a large image even where
+    the daemon has to send all of it for that. Raises ``DockerError`` where there is neither.
     """
-    own = bool(client.features())
     for container in {"container": (True,), "image": (False,), "": (True, False)}[kind]:
         try:
-            if own:
-                stack = _record(client.layers(name, container=container), LayerStack)
-            else:
-                stack = _docker_layers(client, name, container=container)
+            stack = _record(client.layers(name, container=container, read=read), LayerStack)
         except NotFound:
             continue
         whose = name if container else ""
         files = {
             layer.chain_id: read_files(client, layer, whose, FIRST_FILES)
             for layer in stack.layers
-            if own and layer.files and not layer.empty
+            if layer.files and not layer.empty
         }
-        note = "" if own else "This daemon does not list files: sizes and instructions are those of docker history."
-        return LayersView(_subject(stack, name, container=container), stack, files, engine, note), whose
+        return LayersView(_subject(stack, name, container=container), stack, files, engine, _note(stack)), whose
     what = {"container": "No such container", "image": "No such image", "": "No such object"}[kind]
     raise DockerError(f"Error: {what}: {name}", hint="%image ls and %container ls -a list what there is")
+
+
+def _note(stack: LayerStack) -> str:
+    if stack.files_read:
+        return ""
+    return (
+        "This daemon does not list files, only whole images: %layers --files NAME reads them from there. "
+        "Sizes and instructions are those of docker history."
+    )
 
 
 def read_files(client: Client, layer: Layer, container: str, limit: int) -> FileTable:
@@ -85,29 +92,6 @@ def _subject(stack: LayerStack, name: str, *, container: bool) -> str:
         return f"container {(stack.name or name).lstrip('/')}"
     full = name if ":" in name.rpartition("/")[2] or "@" in name else f"{name}:latest"
     return full if full in (stack.names or ()) else name
-
-
-def _docker_layers(client: Client, name: str, *, container: bool) -> LayerStack:
-    """Put a stack together from what every daemon tells: history and diff ids."""
-    if container:
-        inspected = client.container_inspect(name, size=True)
-        image = str(inspected["Image"])
-    else:
-        image = name
-    facts = client.image_inspect(image)
-    diff_ids = list((facts.get("RootFS") or {}).get("Layers") or [])
-    layers = []
-    for row in reversed(client.image_history(image)):
-        made_by = str(row.get("CreatedBy") or row.get("Comment") or "")
-        # A step with bytes surely made a layer, RUN does even with none; the rest is metadata.
-        empty = not row.get("Size") and not re.match(r"/bin/sh -c (?!#\(nop\))|RUN |COPY |ADD ", made_by)
-        diff_id = diff_ids.pop(0) if diff_ids and not empty else ""
-        size = int(row.get("Size") or 0)
-        layers.append(Layer(diff_id=diff_id, chain_id=diff_id, size=size, created_by=made_by, empty=empty))
-    if container:
-        layers.append(Layer(writable=True, size=int(inspected.get("SizeRw") or 0)))
-    shown = str(inspected["Name"]) if container else ""
-    return LayerStack(id=str(facts["Id"]), names=facts.get("RepoTags"), name=shown, layers=layers)
 
 
 def _docker_state(facts: dict[str, Any]) -> StateHistory:

@@ -7,7 +7,8 @@ from support.markup_check import check_static
 from pydockmagic.client import Client, parse_address
 from pydockmagic.notebook.views import layers_of, states_of
 
-IMAGE = {"Id": "sha256:" + "1" * 64, "RepoTags": ["web:latest"], "RootFS": {"Layers": ["sha256:a", "sha256:b"]}}
+DIFF_IDS = ["sha256:" + "a" * 64, "sha256:" + "b" * 64]
+IMAGE = {"Id": "sha256:" + "1" * 64, "RepoTags": ["web:latest"], "RootFS": {"Layers": DIFF_IDS}}
 HISTORY = [
     {"CreatedBy": '/bin/sh -c #(nop)  CMD ["sh"]', "Size": 0},
     {"CreatedBy": "/bin/sh -c echo hi > /x", "Size": 3},
@@ -38,6 +39,7 @@ def answer(request):
         f"/v1.41/images/{IMAGE['Id']}/json": IMAGE,
         "/v1.41/images/web/history": HISTORY,
         f"/v1.41/images/{IMAGE['Id']}/history": HISTORY,
+        "/v1.41/images/json": [],
         "/v1.41/containers/box/json": CONTAINER,
     }
     if path in answers:
@@ -56,12 +58,12 @@ def test_layers_come_from_the_history(client):
     assert container == ""
     assert [(layer.diff_id, layer.size, layer.empty) for layer in view.layers] == [
         ("", 0, True),
-        ("sha256:b", 3, False),
-        ("sha256:a", 2_000_000, False),
+        (DIFF_IDS[1], 3, False),
+        (DIFF_IDS[0], 2_000_000, False),
     ]
     text = check_static(view.html())
     assert "Imported from -" in text
-    assert "This daemon does not list files" in text
+    assert "This daemon does not list files" in text  # it has no /images/get
 
 
 def test_a_containers_writable_layer_has_the_size_that_docker_tells(client):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["FileColumns", "FileTable", "Layer", "LayerStack", "StateHistory", "StepTaken", "Transition"]
+__all__ = ["FileColumns", "FileTable", "Layer", "LayerStack", "Record", "StateHistory", "StepTaken", "Transition"]
 
 
-class _Record(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
+class Record(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
     """JSON object with Docker's spelling of keys (``ChainId``) and Python's of attributes (``chain_id``)."""
 
 
-class Layer(_Record, frozen=True):
+class Layer(Record, frozen=True):
     """One row of the stack: a layer, a step that only changed the configuration, or a container's writable layer."""
 
     chain_id: str = ""
@@ -35,7 +35,7 @@ class Layer(_Record, frozen=True):
     writable: bool = False
 
 
-class LayerStack(_Record, frozen=True):
+class LayerStack(Record, frozen=True):
     """The layers of an image or a container, bottom first."""
 
     id: str = ""
@@ -43,9 +43,10 @@ class LayerStack(_Record, frozen=True):
     name: str = ""
     size: int = 0
     layers: list[Layer] = msgspec.field(default_factory=list)
+    files_read: bool = True
 
 
-class FileColumns(_Record, frozen=True):
+class FileColumns(Record, frozen=True):
     """Files of one layer, column by column: smaller and faster to read than an object for each of 100,000 files."""
 
     path: list[str] = msgspec.field(default_factory=list)
@@ -56,7 +57,7 @@ class FileColumns(_Record, frozen=True):
     target: list[str | None] = msgspec.field(default_factory=list)
 
 
-class FileTable(_Record, frozen=True):
+class FileTable(Record, frozen=True):
     """A layer's index, or a page of it: ``total`` counts all of its files, the columns hold the page."""
 
     total: int = 0
@@ -67,7 +68,7 @@ class FileTable(_Record, frozen=True):
         return {change: self.columns.change.count(change) for change in "ACD"}
 
 
-class Transition(_Record, frozen=True):
+class Transition(Record, frozen=True):
     """One row of the engine's life-cycle table: in ``state``, ``action`` leads to ``to`` and publishes ``event``."""
 
     state: str | None = ""
@@ -76,7 +77,7 @@ class Transition(_Record, frozen=True):
     event: str | None = ""
 
 
-class StepTaken(_Record, frozen=True):
+class StepTaken(Record, frozen=True):
     """One transition that a container made, with what ended it if it ended. ``time_nano`` is Unix nanoseconds."""
 
     action: str = ""
@@ -88,7 +89,7 @@ class StepTaken(_Record, frozen=True):
     oom_killed: bool | None = msgspec.field(default=False, name="OOMKilled")
 
 
-class StateHistory(_Record, frozen=True):
+class StateHistory(Record, frozen=True):
     """A container's state now and the way that led there, oldest step first."""
 
     id: str = ""
