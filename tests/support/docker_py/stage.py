@@ -91,18 +91,20 @@ def images(folder: Path) -> Path:
 def play(made: kit.Kit, host: str, folder: Path, inside: Sequence[str], *options: str) -> dict[str, str]:
     """Run the suite against a daemon; give each test's outcome: ``passed``, ``failed: why`` or ``skipped: why``."""
     home, scratch = folder / "home", folder / "tmp"
-    home.mkdir()
+    (home / ".docker").mkdir(parents=True)
+    (home / ".docker" / "config.json").write_text("{}")  # contexts are kept beside it, else where one stands
     scratch.mkdir()
     report = folder / "report.xml"
-    suite = made.sources / "tests" / "integration"
-    apart = [f"--{'deselect' if '::' in name else 'ignore'}={suite / name}" for name in APART]
+    apart = [f"--{'deselect' if '::' in name else 'ignore'}=tests/integration/{name}" for name in APART]
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(scratch), "DOCKER_HOST": host,
+        "DOCKER_TEST_API_VERSION": "1.41",  # as its own Makefile asks for
         "PYTHONPATH": str(PLUGIN), "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     command = [
-        *inside, str(made.python), "-m", "pytest", "-p", "docker_py_today", "-p", "no:cacheprovider", "-q",
-        "--timeout=60", f"--junitxml={report}", *apart, *(options or [str(suite)]),
+        *inside, str(made.python), "-m", "pytest", "-q", "-p", "docker_py_today", "-p", "no:cacheprovider",
+        "-c", str(PLUGIN / "pytest.ini"), "--rootdir=.", "--timeout=60", f"--junitxml={report}",
+        *apart, *(options or ["tests/integration"]),
     ]  # fmt: skip
     with (folder / "pytest.log").open("w") as log:
         subprocess.run(command, cwd=made.sources, env=environment, stdout=log, stderr=log, check=False, timeout=1500)
