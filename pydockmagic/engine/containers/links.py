@@ -85,7 +85,9 @@ def _name(link: Link, store: ContainerStore) -> str:
 
 def parents_of(container: Container, store: ContainerStore) -> list[tuple[Container, Link]]:
     """List the containers that are linked to this one, and how they call it."""
-    return [(parent, link) for parent in store for link in parent.record.links if link.container_id == container.id]
+    return [
+        (parent, link) for parent in store.linking for link in parent.record.links if link.container_id == container.id
+    ]
 
 
 def names_of(container: Container, store: ContainerStore) -> list[str]:

@@ -23,16 +23,29 @@ class ContainerStore:
         self._state = state
         self._by_id: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._linking: dict[str, Container] = {}
 
     def load(self) -> list[Container]:
         """Read all records of an earlier engine."""
         for record in self._state.load(_KIND, ContainerRecord).values():
             self._by_id[record.id] = Container(record)
             self._names[record.name] = record.id
+            self._note_links(self._by_id[record.id])
         return list(self._by_id.values())
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._by_id.values()))
+
+    @property
+    def linking(self) -> list[Container]:
+        """List the containers that are linked to others; there are few, and every list asks for them."""
+        return list(self._linking.values())
+
+    def _note_links(self, container: Container) -> None:
+        if container.record.links and not container.gone:
+            self._linking[container.id] = container
+        else:
+            self._linking.pop(container.id, None)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -94,12 +107,14 @@ class ContainerStore:
 
     async def save(self, container: Container) -> None:
         """Write a container's record."""
+        self._note_links(container)
         if not container.gone:
             await self._state.put(_KIND, container.id, container.record)
 
     async def drop(self, container: Container) -> None:
         """Forget a container."""
         container.gone = True
+        self._note_links(container)
         self._by_id.pop(container.id, None)
         self.release(container.record.name, container.id)
         await self._state.delete(_KIND, container.id)

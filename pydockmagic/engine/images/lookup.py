@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from pydockmagic.engine.errors import InvalidParameter, NoSuchImage
@@ -13,6 +14,8 @@ from .store import Store
 
 __all__ = ["find", "get", "is_id_prefix", "short_id"]
 
+_parse = functools.lru_cache(1024)(parse_any)
+"""Lists of containers look the same few names up again and again."""
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
@@ -32,7 +35,7 @@ def find(store: Store, name: str) -> ImageRecord | None:
     Raises ``InvalidParameter`` for what cannot be a name, and for a beginning that several ids have.
     """
     try:
-        reference = parse_any(name)
+        reference = _parse(name)
     except InvalidReference as error:
         raise InvalidParameter(str(error)) from None
     if not reference.path:
