@@ -71,6 +71,7 @@ def _context(output: TerminalOutput) -> Context:
         interactive=person,
         echo=True,
         ask=_ask if person else None,
+        secret=_secret if person else None,
         terminal=terminal,
         columns=_columns(),
         binary=None if sys.stdout.isatty() else sys.stdout.buffer,
@@ -80,6 +81,15 @@ def _context(output: TerminalOutput) -> Context:
 def _ask(question: str) -> str:
     try:
         return input(question)
+    except EOFError:
+        return ""
+
+
+def _secret(question: str) -> str:
+    import getpass  # noqa: PLC0415 - only docker login asks for a password
+
+    try:
+        return getpass.getpass(question)
     except EOFError:
         return ""
 

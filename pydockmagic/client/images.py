@@ -94,10 +94,24 @@ class ImageCalls(Core):
         """Return images, with their names and layers, as an archive."""
         return self.stream_bytes("GET", "/images/get", params={"names": names})
 
-    def image_search(self, term: str, *, limit: int | None = None, filters: Filters | None = None) -> list[Json]:
-        """Search the default registry."""
+    def image_search(
+        self, term: str, *, limit: int | None = None, filters: Filters | None = None, auth: str = _NO_CREDENTIALS
+    ) -> list[Json]:
+        """Search a registry: the default one, or the one that the term begins with."""
         params = {"term": term, "limit": limit, "filters": encode_filters(filters)}
-        answer: list[Json] = self.request("GET", "/images/search", params=params)
+        headers = {"X-Registry-Auth": auth}
+        answer: list[Json] = self.request("GET", "/images/search", params=params, headers=headers)
+        return answer
+
+    def registry_login(self, credentials: Mapping[str, str]) -> Json:
+        """Check credentials at their registry; returns ``{"Status", "IdentityToken"}``. Raises ``Unauthorized``."""
+        answer: Json = self.request("POST", "/auth", json_body=dict(credentials))
+        return answer
+
+    def distribution_inspect(self, name: str, *, auth: str = _NO_CREDENTIALS) -> Json:
+        """Return what a registry has under a name: ``{"Descriptor", "Platforms"}``."""
+        headers = {"X-Registry-Auth": auth}
+        answer: Json = self.request("GET", f"/distribution/{path_part(name)}/json", headers=headers)
         return answer
 
     def build(

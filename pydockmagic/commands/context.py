@@ -173,9 +173,9 @@ class Context:
     """One user's session, or one command of it (``dataclasses.replace`` gives a command its own input).
 
     ``stdin`` is what ``-i`` hands on (bytes, or an open file); ``interactive`` says that a person can answer questions,
-    through ``ask``. ``echo`` asks for every text to be written to ``output`` as it comes, as a terminal wants it;
-    otherwise only what streams is written and the rest is in the result. ``binary`` takes archives (``docker save``
-    without ``-o``); there is none in a notebook.
+    through ``ask``, and through ``secret`` without showing what they type. ``echo`` asks for every text to be written
+    to ``output`` as it comes, as a terminal wants it; otherwise only what streams is written and the rest is in the
+    result. ``binary`` takes archives (``docker save`` without ``-o``); there is none in a notebook.
     """
 
     output: Output = field(default_factory=Quiet)
@@ -186,6 +186,7 @@ class Context:
     connection: Connection = field(default_factory=Connection)
     echo: bool = False
     ask: Callable[[str], str] | None = None
+    secret: Callable[[str], str] | None = None
     terminal: Terminal | None = None
     columns: int = 80
     binary: BinaryIO | None = None

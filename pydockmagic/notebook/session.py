@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Session:
             stdin=stdin,
             interactive=ask is not None,
             ask=ask,
+            secret=None if ask is None else _secret,
             connection=self.connection,
         )
 
@@ -138,3 +140,7 @@ class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():
 def _reconnect(error: Exception) -> str:
     log = getattr(error, "log", "")
     return f"{log}\n" if log else "%engine shows which engine is in use; %engine use embedded takes the built-in one"
+
+
+def _secret(question: str) -> str:
+    return getpass.getpass(question)  # looked up anew each time: a kernel puts its own in place while a cell runs

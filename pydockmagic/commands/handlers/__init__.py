@@ -73,6 +73,8 @@ HANDLERS: dict[str, str] = {
     "image save": "image:save",
     "image tag": "image:tag",
     "inspect": "inspect:any_object",
+    "login": "registry:login",
+    "logout": "registry:logout",
     "network connect": "network:connect",
     "network create": "network:create",
     "network disconnect": "network:disconnect",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydockmagic.client import ClientError
 from pydockmagic.commands.context import PullProgress
+from pydockmagic.commands.credentials import CredentialsFile
 from pydockmagic.commands.errors import CommandError, Interrupted
 from pydockmagic.commands.options.hosts import check_extra_host
 from pydockmagic.commands.options.pairs import to_map
@@ -66,7 +67,9 @@ class _Build:
         except (ContextProblem, OSError) as problem:
             raise self._sink.failure(f"unable to prepare context: {problem}") from None
         try:
-            stream = self._context.client.build(self._announced(body), params=self._params(name))
+            auths = CredentialsFile(self._context.environ).header_for_all()
+            headers = {"X-Registry-Config": auths}
+            stream = self._context.client.build(self._announced(body), params=self._params(name), headers=headers)
             with closing(stream):
                 self._follow(stream)
         except ContextProblem as problem:

@@ -112,9 +112,13 @@ def _create(request: ContainerConfig, parsed: Parsed, context: Context, sink: Si
 
 
 def _pull(image: str, parsed: Parsed, context: Context, sink: Sink) -> None:
+    from pydockmagic.commands.credentials import CredentialsFile  # noqa: PLC0415 - most images are here already
+
     reference = normalized(image).with_default_tag()
     repo, tag = reference.name, reference.tag
     if reference.digest:
         tag = reference.digest
-    with context.client.image_pull(repo, tag=tag, platform=parsed.text("platform") or None) as messages:
+    auth = CredentialsFile(context.environ).header_for(reference)
+    platform = parsed.text("platform") or None
+    with context.client.image_pull(repo, tag=tag, platform=platform, auth=auth) as messages:
         show_pull(messages, context, sink, "stderr", quiet=parsed.flag("quiet"))

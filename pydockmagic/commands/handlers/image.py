@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from pydockmagic.client import ClientError, NotFound
+from pydockmagic.commands.credentials import CredentialsFile
 from pydockmagic.commands.format.images import HISTORY, HISTORY_IN_FULL, IMAGES, image_rows
 from pydockmagic.commands.format.listing import Options
 from pydockmagic.commands.grammar.kinds import ValueProblem
@@ -128,7 +129,9 @@ def pull(parsed: Parsed, context: Context) -> Result:
             sink.out(f"Using default tag: {reference.tag}\n")
     label = None if everything else reference.digest or reference.tag
     try:
-        with context.client.image_pull(reference.name, tag=label, platform=parsed.text("platform") or None) as messages:
+        platform = parsed.text("platform") or None
+        auth = CredentialsFile(context.environ).header_for(reference)
+        with context.client.image_pull(reference.name, tag=label, platform=platform, auth=auth) as messages:
             show_pull(messages, context, sink, "stdout", quiet=quiet)
     except ClientError as error:
         raise sink.failure(str(error)) from None
@@ -151,7 +154,8 @@ def push(parsed: Parsed, context: Context) -> Result:
         if not quiet:
             sink.out(f"Using default tag: {reference.tag}\n")
     try:
-        with context.client.image_push(reference.familiar_name, tag=reference.tag or None) as messages:
+        auth = CredentialsFile(context.environ).header_for(reference)
+        with context.client.image_push(reference.familiar_name, tag=reference.tag or None, auth=auth) as messages:
             show_pull(messages, context, sink, "stdout", quiet=quiet)
     except ClientError as error:
         raise sink.failure(str(error).removeprefix("Error response from daemon: ")) from None
@@ -259,5 +263,7 @@ def search(parsed: Parsed, context: Context) -> TableResult:
     from pydockmagic.commands.format.search import SEARCH  # noqa: PLC0415
 
     limit = parsed.number("limit") or None
-    items = context.client.image_search(parsed.arguments[0], limit=limit, filters=to_filters(parsed.list("filter")))
+    auth = CredentialsFile(context.environ).header_for(normalized("docker.io/library/search"))
+    filters = to_filters(parsed.list("filter"))
+    items = context.client.image_search(parsed.arguments[0], limit=limit, filters=filters, auth=auth)
     return show(SEARCH, items, parsed, context, Options(trunc=not parsed.flag("no-trunc"), now=time.time()))

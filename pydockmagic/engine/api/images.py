@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from pydockmagic.engine.builder.options import BuildOptions
 from pydockmagic.engine.builder.service import Builder
 from pydockmagic.engine.containers.commit import CommitOptions, Committer, checked_reference
+from pydockmagic.engine.distribution.credentials import decode_header
 from pydockmagic.engine.errors import EngineError, NotImplementedHere
 from pydockmagic.engine.images.service import ImageService
 
@@ -92,7 +95,8 @@ class ImageRoutes:
     async def build(self, request: Request) -> Answer:
         """Build an image from a Dockerfile and its context."""
         progress = request.headers.get("x-pydock-progress", "") == "1"
-        options = BuildOptions.from_query(request.query, progress=progress)
+        credentials = decode_header(request.headers.get("x-registry-config", ""))
+        options = replace(BuildOptions.from_query(request.query, progress=progress), credentials=credentials)
         return Stream(chunks=json_lines(self._builder.build(request.chunks(), options)), content_type=JSON)
 
     async def build_prune(self, request: Request) -> Answer:

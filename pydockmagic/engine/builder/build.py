@@ -163,9 +163,10 @@ class Build:
 
     async def _find_image(self, name: str) -> ImageRecord:
         images = self._bench.images
+        auth = self._bench.options.auth_for(name)
         if not self._bench.options.pull:
-            return await images.ensure(name, self._output.pull_progress)
-        async for message in images.pull(name):
+            return await images.ensure(name, self._output.pull_progress, auth=auth)
+        async for message in images.pull(name, auth=auth):
             await self._output.send(message)
         return images.get(name)
 

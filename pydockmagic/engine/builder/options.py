@@ -9,11 +9,12 @@ import msgspec
 
 from pydockmagic.engine.errors import InvalidParameter
 from pydockmagic.oci.errors import OciError
-from pydockmagic.oci.reference import parse_normalized
+from pydockmagic.oci.reference import DEFAULT_DOMAIN, parse_normalized
 
 __all__ = ["BuildOptions"]
 
 _FALSE = frozenset(("", "0", "no", "false", "none"))
+_HUB_KEYS = ("https://index.docker.io/v1/", DEFAULT_DOMAIN, "index.docker.io")
 T = TypeVar("T")
 
 Query = Mapping[str, str | Sequence[str]]
@@ -54,6 +55,17 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     squash: bool = False
     version: str = "1"
     progress: bool = False
+    credentials: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    """``X-Registry-Config``: the client's credentials by registry."""
+
+    def auth_for(self, name: str) -> Mapping[str, Any] | None:
+        """Give the credentials for the registry of an image's name."""
+        try:
+            domain = parse_normalized(name).domain
+        except OciError:
+            return None
+        keys = _HUB_KEYS if domain == DEFAULT_DOMAIN else (domain, f"https://{domain}", f"http://{domain}")
+        return next((self.credentials[key] for key in keys if isinstance(self.credentials.get(key), dict)), None)
 
     @classmethod
     def from_query(cls, query: Query, *, progress: bool = False) -> BuildOptions:

@@ -31,11 +31,11 @@ class Images(Protocol):
         """Give the directories of layers, topmost first."""
         ...
 
-    async def ensure(self, reference: str, progress: Progress) -> ImageRecord:
+    async def ensure(self, reference: str, progress: Progress, *, auth: Mapping[str, Any] | None = None) -> ImageRecord:
         """Find an image locally, else get it from where it comes."""
         ...
 
-    def pull(self, reference: str) -> AsyncIterator[dict[str, Any]]:
+    def pull(self, reference: str, *, auth: Mapping[str, Any] | None = None) -> AsyncIterator[dict[str, Any]]:
         """Get an image from where it comes, whether it is here or not; gives progress messages."""
         ...
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -57,6 +58,9 @@ def load_httpx() -> ModuleType:
             import httpx  # noqa: PLC0415
         finally:
             sys.modules.pop(_PROGRAM, None)
+        # it would write every address into the engine's log, and with them what registries sign them by
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
     import httpx  # noqa: PLC0415
 
     return httpx
