@@ -12,7 +12,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from .api.volumes import VolumeRoutes
 from .builder.service import Builder
 from .containers.commit import Committer
 from .containers.core import Core, Surroundings
-from .containers.ports import JoinRequest, NetworkRequest, NetworkSandbox
+from .containers.ports import JoinRequest, NetworkChange, NetworkRequest, NetworkSandbox
 from .containers.service import ContainerService
 from .distribution.options import RegistryOptions
 from .distribution.service import DistributionService
@@ -279,13 +279,21 @@ class _NetworkDoor:
         """Pass on."""
         await self._networks.release(container_id)
 
-    async def connect(self, reference: str, request: JoinRequest) -> dict[str, Any]:
+    def advise(self, mode: str) -> Sequence[str]:
+        """Pass on."""
+        return self._networks.advise(mode)
+
+    async def force_off(self, reference: str, name: str) -> None:
+        """Pass on."""
+        await self._networks.force_off(reference, name)
+
+    async def connect(self, reference: str, request: JoinRequest) -> NetworkChange:
         """Pass on."""
         return await self._networks.connect(reference, ConnectRequest(**msgspec.structs.asdict(request)))
 
-    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> None:
+    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> NetworkChange:
         """Pass on."""
-        await self._networks.disconnect(reference, container_id, mode=mode, pid=pid)
+        return await self._networks.disconnect(reference, container_id, mode=mode, pid=pid)
 
     def inspect(self, reference: str) -> Mapping[str, Any]:
         """Pass on."""

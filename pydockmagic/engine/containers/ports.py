@@ -14,7 +14,7 @@ from pydockmagic.engine.images.records import ImageRecord, LayerRecord
 from pydockmagic.engine.runtime.spec import PortForward
 from pydockmagic.engine.volumes.records import MountPoint, VolumeRecord
 
-__all__ = ["Images", "JoinRequest", "NetworkRequest", "NetworkSandbox", "Networks", "Volumes"]
+__all__ = ["Images", "JoinRequest", "NetworkChange", "NetworkRequest", "NetworkSandbox", "Networks", "Volumes"]
 
 
 class Images(Protocol):
@@ -97,6 +97,11 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     container_id: str
     name: str
+    hostname: str = ""
+    domainname: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     mode: str
     pid: int = 0
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -151,8 +156,51 @@ class NetworkSandbox(Protocol):
         ...
 
 
+class NetworkChange(Protocol):
+    """What changes for a running container that joined or left a network. The sockets are the receiver's to close."""
+
+    @property
+    def endpoint(self) -> Mapping[str, Any]:
+        """Give the new EndpointSettings; empty when the container does not run."""
+        ...
+
+    @property
+    def hosts(self) -> Sequence[tuple[str, str]]:
+        """Give the lines that /etc/hosts gains."""
+        ...
+
+    @property
+    def lost(self) -> Sequence[str]:
+        """Give the addresses whose lines /etc/hosts loses."""
+        ...
+
+    @property
+    def resolv_conf(self) -> str:
+        """Give the new text of /etc/resolv.conf; empty where it stays."""
+        ...
+
+    @property
+    def listeners(self) -> Sequence[socket.socket]:
+        """Give the sockets of a name server that the container has from now on."""
+        ...
+
+    @property
+    def forwards(self) -> Sequence[PortForward]:
+        """Say what they serve."""
+        ...
+
+    @property
+    def moved(self) -> Mapping[str, str]:
+        """Say where published ports lead from now on whose address is gone."""
+        ...
+
+
 class Networks(Protocol):
     """The network service, as far as containers need it."""
+
+    def advise(self, mode: str) -> Sequence[str]:
+        """Say what a container with this network mode will have to do without."""
+        ...
 
     async def attach(self, request: NetworkRequest) -> NetworkSandbox:
         """Make the endpoints of a container that is about to start."""
@@ -162,12 +210,16 @@ class Networks(Protocol):
         """Take them away again; unknown ids are no error."""
         ...
 
-    async def connect(self, reference: str, request: JoinRequest) -> dict[str, Any]:
-        """Join one more network; give its EndpointSettings (empty when the container does not run)."""
+    async def connect(self, reference: str, request: JoinRequest) -> NetworkChange:
+        """Join one more network; of a container that does not run only the request is checked."""
         ...
 
-    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> None:
+    async def disconnect(self, reference: str, container_id: str, *, mode: str = "", pid: int = 0) -> NetworkChange:
         """Leave a network."""
+        ...
+
+    async def force_off(self, reference: str, name: str) -> None:
+        """Take off an endpoint that a container of this name left behind."""
         ...
 
     def inspect(self, reference: str) -> Mapping[str, Any]:

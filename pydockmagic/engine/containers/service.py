@@ -33,11 +33,11 @@ from .describing import Describer
 from .execs import Execs
 from .health import HealthMonitor
 from .inside import inside
+from .joining import Joining
 from .lifecycle import Lifecycle
 from .listing import Lister
 from .lives import Lives
 from .logs import Logs
-from .ports import JoinRequest
 from .requests import decode_create
 from .stats import stats
 from .streams import Attacher
@@ -57,6 +57,7 @@ class ContainerService:
         self.core = core
         self._lives = Lives(core, HealthMonitor(core))
         self._creator = Creator(core)
+        self._joining = Joining(core, self._lives)
         self.control = Control(core, self._lives)
         self.describer = Describer(core)
         self.lister = Lister(core, self.describer)
@@ -268,45 +269,11 @@ class ContainerService:
 
     async def connect(self, network: str, asked: str, settings: EndpointSettings | None) -> None:
         """Join a container to a network, now or at its next start."""
-        container = self.get(asked)
-        record = container.record
-        async with container.lock:
-            wanted = settings or EndpointSettings()
-            name = str(self.core.networks.inspect(network)["Name"])
-            endpoint = await self.core.networks.connect(
-                network,
-                JoinRequest(
-                    container_id=record.id,
-                    name=record.name,
-                    mode=record.host_config.network_mode,
-                    pid=record.state.pid,
-                    settings=msgspec.to_builtins(wanted),
-                ),
-            )
-            record.endpoints[name] = wanted
-            record.networks[name] = dict(endpoint or msgspec.to_builtins(wanted))
-            await self.core.store.save(container)
+        await self._joining.connect(network, asked, settings or EndpointSettings())
 
     async def disconnect(self, network: str, asked: str, *, force: bool = False) -> None:
         """Take a container off a network."""
-        container = self.core.store.find(asked)
-        if container is None and not force:
-            container = self.get(asked)
-        if container is None:
-            await self.core.networks.disconnect(network, asked)
-            return
-        record = container.record
-        async with container.lock:
-            name = str(self.core.networks.inspect(network)["Name"])
-            if record.state.pid:
-                await self.core.networks.disconnect(
-                    network, record.id, mode=record.host_config.network_mode, pid=record.state.pid
-                )
-            elif name not in record.endpoints and name not in record.networks:
-                raise EngineError(f"container {record.id} is not connected to network {name}")
-            record.endpoints.pop(name, None)
-            record.networks.pop(name, None)
-            await self.core.store.save(container)
+        await self._joining.disconnect(network, asked, force=force)
 
     @property
     def busy(self) -> bool:

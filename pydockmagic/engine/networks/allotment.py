@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ from pydockmagic.engine.state import State
 
 from .addresses import mac_of
 from .catalogue import Catalogue, new_id
+from .options import host_address
 from .ports import Bound, PortTable, requested_ports
-from .records import Attachment, Endpoint, Network, SandboxRequest
+from .records import Attachment, ConnectRequest, Endpoint, Network, SandboxRequest
 
-__all__ = ["Allotment"]
+__all__ = ["Allotment", "check_settings"]
 
 _KIND = "attachment"
 
@@ -32,9 +34,10 @@ class Allotment:
             for endpoint in attachment.endpoints:
                 # its network may be gone, or its address outside a subnet chosen anew
                 with contextlib.suppress(EngineError):
-                    if endpoint.address:
-                        pool = catalogue.pool(catalogue.get(endpoint.network_id))
-                        pool.take(endpoint.address.partition("/")[0])
+                    network = catalogue.get(endpoint.network_id)
+                    for version, address in ((4, endpoint.address), (6, endpoint.address6)):
+                        if address:
+                            catalogue.pool(network, version).take(address.partition("/")[0])
 
     def all(self) -> Iterable[Attachment]:
         """List every attachment."""
@@ -43,6 +46,10 @@ class Allotment:
     def get(self, container_id: str) -> Attachment | None:
         """Give what a container has."""
         return self._attachments.get(container_id)
+
+    def used(self) -> set[str]:
+        """Give the ids of the networks that containers are on."""
+        return {item.network_id for held in self._attachments.values() for item in held.endpoints}
 
     def in_use(self, network: Network) -> bool:
         """Tell whether a container is on the network."""
@@ -70,35 +77,47 @@ class Allotment:
     def free(self, endpoint: Endpoint) -> None:
         """Free one address."""
         with contextlib.suppress(EngineError):
-            if endpoint.address:
-                self._catalogue.pool(self._catalogue.get(endpoint.network_id)).give_back(endpoint.address)
+            network = self._catalogue.get(endpoint.network_id)
+            for version, address in ((4, endpoint.address), (6, endpoint.address6)):
+                if address:
+                    self._catalogue.pool(network, version).give_back(address)
 
-    def endpoint(self, network: Network, settings: Mapping[str, Any], container_id: str, name: str) -> Endpoint:
-        """Give a container an address on a network. Raises EngineError."""
-        wanted = str((settings.get("IPAMConfig") or {}).get("IPv4Address") or "")
-        if wanted and network.predefined:
-            raise InvalidParameter("user specified IP address is supported on user defined networks only")
-        if wanted and not network.own_subnet:
-            raise InvalidParameter(
-                "user specified IP address is supported only when connecting to networks with user configured subnets"
-            )
-        address = self._catalogue.pool(network).take(wanted)
+    def endpoint(
+        self, network: Network, settings: Mapping[str, Any], request: SandboxRequest | ConnectRequest
+    ) -> Endpoint:
+        """Give a container an address on a network, or one of each family. Raises EngineError."""
+        check_settings(network, settings)
+        ipam = settings.get("IPAMConfig") or {}
+        address = self._catalogue.pool(network).take(str(ipam.get("IPv4Address") or ""))
+        try:
+            wanted6 = str(ipam.get("IPv6Address") or "")
+            address6 = str(self._catalogue.pool(network, 6).take(wanted6)) if network.subnet6 else ""
+        except EngineError:
+            self._catalogue.pool(network).give_back(str(address))
+            raise
         aliases = tuple(settings.get("Aliases") or ())
-        names = () if network.predefined else tuple(dict.fromkeys((name, *aliases, container_id[:12])))
+        named = (request.name, *aliases, request.container_id[:12], request.hostname or request.container_id[:12])
         return Endpoint(
             id=new_id(),
             network_id=network.id,
             address=str(address),
-            mac=str(settings.get("MacAddress") or "") or mac_of(address.ip),
+            mac=str(settings.get("MacAddress") or "") or mac_of(ipaddress.IPv4Address(address.ip)),
             gateway=network.gateway,
+            address6=address6,
+            gateway6=network.gateway6 if address6 else "",
             aliases=aliases,
-            dns_names=names,
+            dns_names=() if network.predefined else tuple(dict.fromkeys(named)),
             settings=settings,
         )
 
-    def bind(self, request: SandboxRequest, endpoint: Endpoint) -> Sequence[Bound]:
+    def bind(self, request: SandboxRequest, endpoint: Endpoint, network: Network) -> Sequence[Bound]:
         """Bind the host ports that a container publishes. Raises EngineError in dockerd's words."""
-        wanted = requested_ports(request.port_bindings, request.exposed, publish_all=request.publish_all)
+        wanted = requested_ports(
+            request.port_bindings,
+            request.exposed,
+            publish_all=request.publish_all,
+            host_address=host_address(network),
+        )
         try:
             return self._ports.bind(request.container_id, wanted)
         except InvalidParameter:
@@ -107,3 +126,24 @@ class Allotment:
             raise EngineError(
                 f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error}"
             ) from error
+
+
+def check_settings(network: Network, settings: Mapping[str, Any]) -> None:
+    """Raise, in dockerd's words, what an endpoint cannot ask for on this network."""
+    ipam = settings.get("IPAMConfig") or {}
+    four, six = str(ipam.get("IPv4Address") or ""), str(ipam.get("IPv6Address") or "")
+    if network.predefined and (four or six):
+        raise InvalidParameter("user specified IP address is supported on user defined networks only")
+    if network.predefined and settings.get("Aliases"):
+        raise InvalidParameter("network-scoped alias is supported only for containers in user defined networks")
+    if (four and not network.own_subnet) or (six and not network.own_subnet6):
+        raise InvalidParameter(
+            "user specified IP address is supported only when connecting to networks with user configured subnets"
+        )
+    for text, version in ((four, 4), (six, 6)):
+        try:
+            wrong = bool(text) and ipaddress.ip_address(text).version != version
+        except ValueError:
+            wrong = True
+        if wrong:
+            raise InvalidParameter(f"invalid IPv{version} address: {text}")

@@ -16,6 +16,7 @@ __all__ = [
     "hosts_text",
     "loopback",
     "nameservers",
+    "own_entries",
     "resolv_conf_text",
 ]
 
@@ -60,8 +61,15 @@ def host_entries(
         for link in request.links
         if link.container_id in linked
     ]
-    name = f"{request.hostname}.{request.domainname} {request.hostname}" if request.domainname else request.hostname
-    return entries + [(endpoint.address.partition("/")[0], name) for endpoint in endpoints]
+    return entries + own_entries(request.hostname, request.domainname, endpoints)
+
+
+def own_entries(hostname: str, domainname: str, endpoints: Iterable[Endpoint]) -> list[HostEntry]:
+    """Give the lines with a container's own addresses: its name, with and without its domain."""
+    host, dot, rest = hostname.partition(".")
+    name = f"{hostname}.{domainname} {hostname}" if domainname else f"{hostname} {host}" if dot and rest else hostname
+    addresses = (text for endpoint in endpoints for text in (endpoint.address, endpoint.address6) if text)
+    return [(address.partition("/")[0], name) for address in addresses]
 
 
 def host_resolv_conf(path: Path = Path("/etc/resolv.conf")) -> str:

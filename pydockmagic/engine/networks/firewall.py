@@ -32,6 +32,7 @@ class BridgeRules:
     network: ipaddress.IPv4Network
     internal: bool = False
     masquerade: bool = True
+    network6: ipaddress.IPv6Network | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Firewall:
         self._table = table
         self._sandboxed = sandboxed
         self._refusal = ""
-        self._touched = True
+        self._touched = self._touched6 = True
         self.redirects: Redirects | None = None
 
     def apply(self, bridges: Sequence[BridgeRules]) -> list[str]:
@@ -66,6 +67,19 @@ class Firewall:
             self._refusal = f"nf_tables is refused here ({error.strerror})"
             return [f"containers cannot reach other machines: {self._refusal}"] if self._sandboxed else []
         self._refusal = ""
+        return self._apply6(bridges)
+
+    def _apply6(self, bridges: Sequence[BridgeRules]) -> list[str]:
+        wanted = any(bridge.network6 for bridge in bridges)
+        try:
+            with NetlinkSocket(NETFILTER) as netlink:
+                if wanted:
+                    nftables.replace_table(netlink, self._table, self._chains6(bridges), nftables.IPV6)
+                elif self._touched6:
+                    nftables.delete_table(netlink, self._table, nftables.IPV6)
+        except OSError as error:
+            return [f"IPv6 bridges are not kept apart: nf_tables refuses it ({error.strerror})"] if wanted else []
+        self._touched6 = wanted
         return []
 
     def make_peace(self, bridges: Sequence[BridgeRules]) -> list[str]:
@@ -81,28 +95,22 @@ class Firewall:
 
     def remove(self) -> None:
         """Take every rule away."""
-        with contextlib.suppress(OSError), NetlinkSocket(NETFILTER) as netlink:
-            nftables.delete_table(netlink, self._table)
+        for family in (nftables.IPV4, nftables.IPV6):
+            with contextlib.suppress(OSError), NetlinkSocket(NETFILTER) as netlink:
+                nftables.delete_table(netlink, self._table, family)
         if not self._sandboxed and self._touched:
             self._iptables([], "")
 
     def _chains(self, bridges: Sequence[BridgeRules]) -> list[Chain]:
-        apart: list[Rule] = []
-        between: list[Rule] = [(nftables.out_interface(bridge.name), nftables.drop()) for bridge in bridges]
-        outward: list[Rule] = []
-        for bridge in bridges:
-            other = nftables.out_interface(bridge.name, equal=False)
-            come = nftables.in_interface(bridge.name)
-            apart.append((come, other, nftables.drop() if bridge.internal else nftables.jump("between")))
-            if bridge.internal:
-                elsewhere = nftables.in_interface(bridge.name, equal=False)
-                apart.append((elsewhere, nftables.out_interface(bridge.name), nftables.drop()))
-            elif bridge.masquerade:
-                outward.append((nftables.source_network(bridge.network), other, nftables.masquerade()))
-        chains = [Chain("between", between), Chain("forward", apart, hook="forward")]
         if self._sandboxed:
-            return [*chains, *self._redirecting(bridges)]
-        return [*chains, Chain("outward", outward, hook="postrouting", kind="nat", priority=100)]
+            return [*_apart(bridges), *self._redirecting(bridges)]
+        return [*_apart(bridges), _outward([(bridge, bridge.network) for bridge in bridges])]
+
+    def _chains6(self, bridges: Sequence[BridgeRules]) -> list[Chain]:
+        """Give the rules of IPv6. Out of the sandbox leads no IPv6."""
+        if self._sandboxed:
+            return _apart(bridges)
+        return [*_apart(bridges), _outward([(bridge, bridge.network6) for bridge in bridges if bridge.network6])]
 
     def _redirecting(self, bridges: Sequence[BridgeRules]) -> list[Chain]:
         """In the sandbox nothing is routed outward: connections are handed to the relay, which makes them outside."""
@@ -149,6 +157,30 @@ class Firewall:
             if _run_iptables(command) is None:
                 refused.append(rule)
         return [f"containers may not reach other machines: iptables refused {refused[0]!r}"] if refused else []
+
+
+def _apart(bridges: Sequence[BridgeRules]) -> list[Chain]:
+    """Keep the bridges apart from each other, and internal ones from everything."""
+    apart: list[Rule] = []
+    between: list[Rule] = [(nftables.out_interface(bridge.name), nftables.drop()) for bridge in bridges]
+    for bridge in bridges:
+        other = nftables.out_interface(bridge.name, equal=False)
+        come = nftables.in_interface(bridge.name)
+        apart.append((come, other, nftables.drop() if bridge.internal else nftables.jump("between")))
+        if bridge.internal:
+            elsewhere = nftables.in_interface(bridge.name, equal=False)
+            apart.append((elsewhere, nftables.out_interface(bridge.name), nftables.drop()))
+    return [Chain("between", between), Chain("forward", apart, hook="forward")]
+
+
+def _outward(networks: Sequence[tuple[BridgeRules, ipaddress.IPv4Network | ipaddress.IPv6Network]]) -> Chain:
+    """Send what leaves a bridge out under the host's address."""
+    rules = [
+        (nftables.source_network(network), nftables.out_interface(bridge.name, equal=False), nftables.masquerade())
+        for bridge, network in networks
+        if bridge.masquerade and not bridge.internal
+    ]
+    return Chain("outward", rules, hook="postrouting", kind="nat", priority=100)
 
 
 def _iptables_forward(bridges: Sequence[BridgeRules]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import host_file, loopback, nameservers
-from .records import Attachment, Network
+from .records import Attachment, Endpoint, Network
 
 __all__ = ["NAMESERVER", "Names", "table"]
 
@@ -29,20 +29,27 @@ def table(
     """Give what a container's name server knows: everybody on the networks that the container is on."""
     names: dict[str, list[str]] = {}
     reverse: dict[str, str] = {}
-    own = {endpoint.network_id for endpoint in attachment.endpoints if endpoint.dns_names}
+    own = {endpoint.network_id: endpoint for endpoint in attachment.endpoints if endpoint.dns_names}
     for other in others:
         for endpoint in other.endpoints:
-            network = networks.get(endpoint.network_id)
-            if endpoint.network_id not in own or network is None:
+            network, mine = networks.get(endpoint.network_id), own.get(endpoint.network_id)
+            if mine is None or network is None:
                 continue
-            address = endpoint.address.partition("/")[0]
-            reverse[address] = f"{other.name}.{network.name}"
-            for name in endpoint.dns_names:
+            addresses = [text.partition("/")[0] for text in (endpoint.address, endpoint.address6) if text]
+            for address in addresses:
+                reverse[address] = f"{other.name}.{network.name}"
+            for name in (*endpoint.dns_names, *_linked(mine, endpoint)):
                 for known in (name, f"{name}.{network.name}"):
-                    addresses = names.setdefault(known.lower(), [])
-                    if address not in addresses:
-                        addresses.append(address)
-    return {"names": names, "reverse": reverse, "upstream": list(attachment.dns or upstream)}
+                    there = names.setdefault(known.lower(), [])
+                    there += [address for address in addresses if address not in there]
+    outside = any(not networks[id_].internal for id_ in (e.network_id for e in attachment.endpoints) if id_ in networks)
+    return {"names": names, "reverse": reverse, "upstream": list(attachment.dns or upstream) if outside else []}
+
+
+def _linked(own: Endpoint, other: Endpoint) -> list[str]:
+    """List what a container calls its neighbour by ``--link`` on a network of their own."""
+    links = [str(link).partition(":") for link in own.settings.get("Links") or ()]
+    return [alias or name for name, _, alias in links if name in other.dns_names]
 
 
 class Names:

@@ -26,8 +26,10 @@ __all__ = [
     "add_default_route",
     "add_veth",
     "attribute",
+    "delete_default_route",
     "delete_link",
     "find_link",
+    "isolate_port",
     "links",
     "nested",
     "routes",
@@ -40,7 +42,9 @@ _ERROR, _DONE = 2, 3
 _CAPPED, _ACK_TLVS = 0x100, 0x200
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 
-_NEWLINK, _DELLINK, _GETLINK, _NEWADDR, _NEWROUTE, _GETROUTE = 16, 17, 18, 20, 24, 26
+_NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR, _NEWROUTE, _DELROUTE, _GETROUTE = (
+    16, 17, 18, 19, 20, 24, 25, 26,
+)  # fmt: skip
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_NET_NS_FD = (
     1, 3, 4, 10, 18, 20, 28,
 )  # fmt: skip
@@ -49,7 +53,10 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _UP = 1
 _NESTED = 0x8000
-_AF_UNSPEC, _AF_INET = 0, 2
+_AF_UNSPEC, _AF_INET, _AF_BRIDGE, _AF_INET6 = 0, 2, 7, 10
+_IFLA_PROTINFO, _BRPORT_ISOLATED = 12, 33
+_NO_DAD = 0x02
+_REPLACE = 0x100
 
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
@@ -86,9 +93,9 @@ class Link:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the main table, IPv4."""
+    """A route of the main table."""
 
-    destination: ipaddress.IPv4Network
+    destination: ipaddress.IPv4Network | ipaddress.IPv6Network
     interface: int
     gateway: str = ""
 
@@ -230,22 +237,35 @@ def _link_body(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return _IFINFO.pack(_AF_UNSPEC, 0, index, flags, change)
 
 
-def add_bridge(name: str, mac: bytes) -> Message:
+def add_bridge(name: str, mac: bytes, mtu: int = 0) -> Message:
     """Make a bridge, up."""
     info = nested(_IFLA_LINKINFO, attribute(_INFO_KIND, "bridge"))
-    body = _link_body(flags=_UP, change=_UP) + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_ADDRESS, mac) + info
+    body = (
+        _link_body(flags=_UP, change=_UP)
+        + attribute(_IFLA_IFNAME, name)
+        + attribute(_IFLA_ADDRESS, mac)
+        + _mtu(mtu)
+        + info
+    )
     return Message(_NEWLINK, _REQUEST | _ACK | _CREATE | _EXCL, body, f"making the bridge {name}")
 
 
-def add_veth(name: str, bridge: int, peer: str, namespace: int) -> Message:
+def _mtu(mtu: int) -> bytes:
+    return attribute(_IFLA_MTU, mtu) if mtu else b""
+
+
+def add_veth(name: str, bridge: int, peer: str, namespace: int, mtu: int = 0) -> Message:
     """Make a pair: ``name`` here, up, on the bridge with this index; ``peer``, down, in the namespace descriptor."""
-    inner = _link_body() + attribute(_IFLA_IFNAME, peer) + attribute(_IFLA_NET_NS_FD, namespace)
+    inner = _link_body() + attribute(_IFLA_IFNAME, peer) + attribute(_IFLA_NET_NS_FD, namespace) + _mtu(mtu)
     info = nested(
         _IFLA_LINKINFO,
         attribute(_INFO_KIND, "veth"),
         nested(_INFO_DATA, attribute(_VETH_PEER, inner)),
     )
-    body = _link_body(flags=_UP, change=_UP) + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_MASTER, bridge) + info
+    body = (
+        _link_body(flags=_UP, change=_UP) + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_MASTER, bridge) + _mtu(mtu)
+    )
+    body += info
     return Message(_NEWLINK, _REQUEST | _ACK | _CREATE | _EXCL, body, f"making the pair {name}")
 
 
@@ -263,29 +283,43 @@ def set_link(
     return Message(_NEWLINK, _REQUEST | _ACK, body, f"changing link {index}")
 
 
+def isolate_port(index: int) -> Message:
+    """Keep a bridge's port from the other ports that are isolated too; the bridge itself it reaches."""
+    body = _IFINFO.pack(_AF_BRIDGE, 0, index, 0, 0) + nested(_IFLA_PROTINFO, attribute(_BRPORT_ISOLATED, b"\1"))
+    return Message(_SETLINK, _REQUEST | _ACK, body, f"isolating the port {index}")
+
+
 def delete_link(index: int) -> Message:
     """Delete a link."""
     return Message(_DELLINK, _REQUEST | _ACK, _link_body(index), f"deleting link {index}")
 
 
-def add_address(index: int, interface: ipaddress.IPv4Interface) -> Message:
-    """Give a link an address with its prefix."""
+def add_address(index: int, interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Message:
+    """Give a link an address with its prefix; an IPv6 one is in use at once, without looking for duplicates."""
     address, network = interface.ip.packed, interface.network
-    body = _IFADDR.pack(_AF_INET, network.prefixlen, 0, 0, index)
+    six = interface.version == 6
+    body = _IFADDR.pack(_AF_INET6 if six else _AF_INET, network.prefixlen, _NO_DAD if six else 0, 0, index)
     body += attribute(_IFA_LOCAL, address) + attribute(_IFA_ADDRESS, address)
-    if network.prefixlen < 31:
+    if not six and network.prefixlen < 31:
         body += attribute(_IFA_BROADCAST, network.broadcast_address.packed)
     return Message(_NEWADDR, _REQUEST | _ACK | _CREATE | _EXCL, body, f"adding the address {interface}")
 
 
-def add_default_route(index: int, gateway: str = "") -> Message:
+def add_default_route(index: int, gateway: str = "", *, replace: bool = False) -> Message:
     """Send what is not local through a gateway, or straight into the link."""
     boot, scope, unicast, main = 3, 0 if gateway else 253, 1, 254
-    body = _RTMSG.pack(_AF_INET, 0, 0, 0, main, boot, scope, unicast, 0)
+    body = _RTMSG.pack(_AF_INET6 if ":" in gateway else _AF_INET, 0, 0, 0, main, boot, scope, unicast, 0)
     if gateway:
-        body += attribute(_RTA_GATEWAY, ipaddress.IPv4Address(gateway).packed)
+        body += attribute(_RTA_GATEWAY, ipaddress.ip_address(gateway).packed)
     body += attribute(_RTA_OIF, index)
-    return Message(_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCL, body, f"adding the default route {gateway}".rstrip())
+    flags = _REQUEST | _ACK | _CREATE | (_REPLACE if replace else _EXCL)
+    return Message(_NEWROUTE, flags, body, f"adding the default route {gateway}".rstrip())
+
+
+def delete_default_route(*, version: int = 4) -> Message:
+    """Take the default route away."""
+    body = _RTMSG.pack(_AF_INET6 if version == 6 else _AF_INET, 0, 0, 0, 254, 0, 255, 0, 0)
+    return Message(_DELROUTE, _REQUEST | _ACK, body, "removing the default route")
 
 
 def find_link(netlink: NetlinkSocket, name: str) -> Link:
@@ -299,18 +333,20 @@ def links(netlink: NetlinkSocket) -> list[Link]:
     return [_link(body) for body in netlink.dump(_GETLINK, _link_body())]
 
 
-def routes(netlink: NetlinkSocket) -> list[Route]:
-    """List the IPv4 routes of the main table."""
+def routes(netlink: NetlinkSocket, version: int = 4) -> list[Route]:
+    """List the routes of the main table, of IPv4 or IPv6."""
+    wanted, any_address = (_AF_INET6, bytes(16)) if version == 6 else (_AF_INET, bytes(4))
     found = []
-    for body in netlink.dump(_GETROUTE, _RTMSG.pack(_AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+    for body in netlink.dump(_GETROUTE, _RTMSG.pack(wanted, 0, 0, 0, 0, 0, 0, 0, 0)):
         family, length, _, _, table, _, _, _, _ = _RTMSG.unpack_from(body)
-        if family != _AF_INET or table != 254:
+        if family != wanted or table != 254:
             continue
         values = dict(_attributes(body[_RTMSG.size :]))
-        destination = ipaddress.IPv4Network((values.get(_RTA_DST, bytes(4)), length), strict=False)
+        destination = ipaddress.ip_address(values.get(_RTA_DST, any_address))
         gateway = values.get(_RTA_GATEWAY)
         interface = struct.unpack("=I", values[_RTA_OIF])[0] if _RTA_OIF in values else 0
-        found.append(Route(destination, interface, str(ipaddress.IPv4Address(gateway)) if gateway else ""))
+        network = ipaddress.ip_network(f"{destination}/{length}", strict=False)
+        found.append(Route(network, interface, str(ipaddress.ip_address(gateway)) if gateway else ""))
     return found
 
 

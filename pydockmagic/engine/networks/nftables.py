@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from .netlink import Message, NetlinkError, NetlinkSocket, attribute, nested
 
 __all__ = [
+    "IPV4",
+    "IPV6",
     "Chain",
     "Rule",
     "accept",
@@ -46,7 +48,8 @@ _SUBSYSTEM = 10 << 8
 _NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = 0, 2, 3, 6
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _REQUEST, _ACK, _CREATE, _APPEND = 0x1, 0x4, 0x400, 0x800
-_NFPROTO_IPV4 = 2
+IPV4, IPV6 = 2, 10
+"""The families of packets that a table is for."""
 _HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}
 _REGISTER = 1
 _VERDICT = 0
@@ -69,32 +72,32 @@ class Chain:
     priority: int = 0
 
 
-def replace_table(netlink: NetlinkSocket, name: str, chains: Sequence[Chain]) -> None:
+def replace_table(netlink: NetlinkSocket, name: str, chains: Sequence[Chain], family: int = IPV4) -> None:
     """Put ``chains`` in the place of whatever the table held, in one transaction. Raises NetlinkError."""
     table = attribute(1, name)
     # Deleting what may not exist is an error, so it is made first.
     messages = [
-        _message(_NEWTABLE, table, _CREATE, f"making the table {name}"),
-        _message(_DELTABLE, table, 0, f"emptying the table {name}"),
-        _message(_NEWTABLE, table, _CREATE, f"making the table {name}"),
+        _message(_NEWTABLE, table, _CREATE, f"making the table {name}", family),
+        _message(_DELTABLE, table, 0, f"emptying the table {name}", family),
+        _message(_NEWTABLE, table, _CREATE, f"making the table {name}", family),
     ]
     for chain in chains:
         body = table + attribute(3, chain.name)
         if chain.hook:
             hook = nested(4, _number(1, _HOOKS[chain.hook]), attribute(2, struct.pack(">i", chain.priority)))
             body += hook + _number(5, _ACCEPT) + attribute(7, chain.kind)
-        messages.append(_message(_NEWCHAIN, body, _CREATE, f"making the chain {chain.name}"))
+        messages.append(_message(_NEWCHAIN, body, _CREATE, f"making the chain {chain.name}", family))
     for chain in chains:
         for rule in chain.rules:
             body = table + attribute(2, chain.name) + nested(4, *(nested(1, item) for part in rule for item in part))
-            messages.append(_message(_NEWRULE, body, _CREATE | _APPEND, f"adding a rule to {chain.name}"))
+            messages.append(_message(_NEWRULE, body, _CREATE | _APPEND, f"adding a rule to {chain.name}", family))
     _transact(netlink, messages)
 
 
-def delete_table(netlink: NetlinkSocket, name: str) -> None:
+def delete_table(netlink: NetlinkSocket, name: str, family: int = IPV4) -> None:
     """Delete a table; one that is not there is no error."""
     try:
-        _transact(netlink, [_message(_DELTABLE, attribute(1, name), 0, f"deleting the table {name}")])
+        _transact(netlink, [_message(_DELTABLE, attribute(1, name), 0, f"deleting the table {name}", family)])
     except NetlinkError as error:
         if error.errno != errno.ENOENT:
             raise
@@ -115,14 +118,14 @@ def protocol(name: str) -> Expressions:
     return _meta_is(_META_L4PROTO, bytes([socket.IPPROTO_TCP if name == "tcp" else socket.IPPROTO_UDP]))
 
 
-def source_network(network: ipaddress.IPv4Network) -> Expressions:
+def source_network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Expressions:
     """Packets from these addresses."""
-    return _in_network(12, network)
+    return _in_network(12 if network.version == 4 else 8, network)
 
 
-def destination_network(network: ipaddress.IPv4Network) -> Expressions:
+def destination_network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Expressions:
     """Packets to these addresses."""
-    return _in_network(16, network)
+    return _in_network(16 if network.version == 4 else 24, network)
 
 
 def destination_port(port: int) -> Expressions:
@@ -173,7 +176,7 @@ def translate_destination(address: str, port: int) -> Expressions:
     def immediate(register: int, value: bytes) -> bytes:
         return _expression("immediate", _number(1, register) + nested(2, attribute(1, value)))
 
-    nat = _number(1, _NAT_DESTINATION) + _number(2, _NFPROTO_IPV4) + _number(3, _REGISTER) + _number(5, _REGISTER + 1)
+    nat = _number(1, _NAT_DESTINATION) + _number(2, IPV4) + _number(3, _REGISTER) + _number(5, _REGISTER + 1)
     return (
         immediate(_REGISTER, socket.inet_aton(address)),
         immediate(_REGISTER + 1, struct.pack(">H", port)),
@@ -188,8 +191,8 @@ def _transact(netlink: NetlinkSocket, messages: Sequence[Message]) -> None:
     netlink.send([begin, *messages, end])
 
 
-def _message(kind: int, body: bytes, flags: int, what: str) -> Message:
-    return Message(_SUBSYSTEM | kind, _REQUEST | _ACK | flags, struct.pack(">BBH", _NFPROTO_IPV4, 0, 0) + body, what)
+def _message(kind: int, body: bytes, flags: int, what: str, family: int = IPV4) -> Message:
+    return Message(_SUBSYSTEM | kind, _REQUEST | _ACK | flags, struct.pack(">BBH", family, 0, 0) + body, what)
 
 
 def _number(kind: int, value: int) -> bytes:
@@ -209,11 +212,12 @@ def _meta_is(key: int, value: bytes, *, equal: bool = True) -> Expressions:
     return _expression("meta", _number(1, _REGISTER) + _number(2, key)), _compare(value, equal=equal)
 
 
-def _in_network(offset: int, network: ipaddress.IPv4Network) -> Expressions:
-    bitwise = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, 4)
-    bitwise += nested(4, attribute(1, network.netmask.packed)) + nested(5, attribute(1, bytes(4)))
+def _in_network(offset: int, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Expressions:
+    length = network.max_prefixlen // 8
+    bitwise = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, length)
+    bitwise += nested(4, attribute(1, network.netmask.packed)) + nested(5, attribute(1, bytes(length)))
     return (
-        _payload(_NETWORK_HEADER, offset, 4),
+        _payload(_NETWORK_HEADER, offset, length),
         _expression("bitwise", bitwise),
         _compare(network.network_address.packed),
     )

@@ -12,31 +12,35 @@ import ipaddress
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydockmagic.engine.runtime.linux import CLONE_NEWNET, setns, unshare
 
 from . import nftables
+from .addresses import Subnet
 from .firewall import NETFILTER, BridgeRules, Firewall
 from .netlink import (
     Link,
     NetlinkError,
     NetlinkSocket,
+    Route,
     add_address,
     add_bridge,
     add_default_route,
     add_veth,
+    delete_default_route,
     delete_link,
     find_link,
+    isolate_port,
     links,
     routes,
     set_link,
 )
 
-__all__ = ["Interface", "Plumbing", "Ready"]
+__all__ = ["Interface", "Plumbing", "Port", "Ready"]
 
 T = TypeVar("T")
 
@@ -59,6 +63,20 @@ class Interface:
     mac: str
     gateway: str = ""
     """The default route; empty for none."""
+    address6: ipaddress.IPv6Interface | None = None
+    gateway6: str = ""
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where on a bridge a pipe is plugged in, and what the pipe is like."""
+
+    bridge: int
+    mtu: int = 0
+    """0 is the kernel's own choice."""
+    isolated: bool = False
+    """Nothing passes between this port and others that are isolated."""
+    ipv6: bool = False
 
 
 @dataclass
@@ -106,8 +124,8 @@ class Plumbing:
         self._outside.close()
         os.close(self._home)
 
-    def used_networks(self) -> list[ipaddress.IPv4Network]:
-        """List what the machine and the sandbox already route to, but for the default route."""
+    def used_networks(self) -> list[Subnet]:
+        """List what the machine and the sandbox already route to (IPv4), but for the default route."""
         found = [route.destination for route in (*routes(self._outside), *routes(self._netlink))]
         return [network for network in found if network.prefixlen > 0]
 
@@ -115,7 +133,14 @@ class Plumbing:
         """List the names of all links."""
         return {link.name for link in links(self._netlink)}
 
-    def bridge(self, name: str, alias: str, address: ipaddress.IPv4Interface) -> int:
+    def bridge(
+        self,
+        name: str,
+        alias: str,
+        address: ipaddress.IPv4Interface,
+        address6: ipaddress.IPv6Interface | None = None,
+        mtu: int = 0,
+    ) -> int:
         """Make a bridge with an address, or find the one that an earlier engine left under this alias; give its index.
 
         Raises NetlinkError (EEXIST) when the name belongs to somebody else.
@@ -126,13 +151,18 @@ class Plumbing:
             if error.errno != errno.ENODEV:
                 raise
         else:
-            if link.alias != alias or link.kind != "bridge":
+            if link.kind != "bridge":
+                raise NetlinkError(errno.EEXIST, f"existing interface {name} is not a bridge")
+            if link.alias != alias:
                 raise NetlinkError(errno.EEXIST, f"the link {name} belongs to somebody else")
             return link.index
-        self._netlink.send([add_bridge(name, _mac(address.ip))])
+        self._netlink.send([add_bridge(name, _mac(address.ip), mtu)])
         index = find_link(self._netlink, name).index
         try:
             self._netlink.send([set_link(index, alias=alias), add_address(index, address)])
+            if address6 is not None:
+                _allow_ipv6(name)
+                self._netlink.send([add_address(index, address6)])
         except NetlinkError:
             self._netlink.send([delete_link(index)])
             raise
@@ -171,6 +201,9 @@ class Plumbing:
         if not self.sandboxed and any(not bridge.internal for bridge in bridges):
             with contextlib.suppress(OSError):
                 Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+            if any(bridge.network6 and not bridge.internal for bridge in bridges):
+                with contextlib.suppress(OSError):
+                    Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
         return self.firewall.apply(bridges)
 
     def namespace(self) -> int:
@@ -179,11 +212,11 @@ class Plumbing:
         netlink.close()
         return descriptor
 
-    def prepare(self, bridge: int) -> Ready:
-        """Make a namespace whose eth0 hangs on the bridge with this index. Raises OSError, leaving nothing."""
+    def prepare(self, port: Port) -> Ready:
+        """Make a namespace whose eth0 hangs on a bridge. Raises OSError, leaving nothing."""
         descriptor, netlink = self._new_namespace()
         try:
-            self._netlink.send([add_veth(_pipe_name(), bridge, "eth0", descriptor)])
+            self._pipe(port, "eth0", descriptor)
             return Ready(descriptor, netlink, find_link(netlink, "eth0").index)
         except BaseException:
             netlink.close()
@@ -220,17 +253,39 @@ class Plumbing:
             setns(self._home, CLONE_NEWNET)
         return sockets
 
-    def plug(self, namespace: int, bridge: int, interface: Interface) -> str:
+    def plug(self, namespace: int, port: Port, interface: Interface) -> str:
         """Add one more interface to a container's namespace (a descriptor); give its name (eth1, ...)."""
         with self.inside(namespace, NetlinkSocket) as netlink:
             taken = {link.name for link in links(netlink)}
             name = next(f"eth{number}" for number in range(len(taken) + 1) if f"eth{number}" not in taken)
-            self._netlink.send([add_veth(_pipe_name(), bridge, name, namespace)])
-            index = find_link(netlink, name).index
-            if _has_default_route(netlink):
-                interface = replace(interface, gateway="")
-            _configure(netlink, index, interface)
+            self._pipe(port, name, namespace)
+            _configure(netlink, find_link(netlink, name).index, interface)
         return name
+
+    def lead_out(self, namespace: int, gateways: Sequence[str]) -> None:
+        """Make these the default routes of a container's namespace (a descriptor): at most one of each family."""
+        with self.inside(namespace, NetlinkSocket) as netlink:
+            for version in (4, 6):
+                known = routes(netlink, version)
+                gateway = next((text for text in gateways if (":" in text) == (version == 6)), "")
+                old = [route for route in known if route.destination.prefixlen == 0]
+                if any(route.gateway == gateway for route in old) or not (old or gateway):
+                    continue
+                if old:
+                    netlink.send([delete_default_route(version=version)])
+                through = next((r for r in known if not r.gateway and _leads_to(r, gateway)), None)
+                if through is not None:
+                    netlink.send([add_default_route(through.interface, gateway, replace=True)])
+
+    def _pipe(self, port: Port, name: str, namespace: int) -> None:
+        """Make the pipe between a bridge and ``name`` in a namespace (a descriptor)."""
+        ours = _pipe_name()
+        self._netlink.send([add_veth(ours, port.bridge, name, namespace, port.mtu)])
+        if port.isolated:
+            self._netlink.send([isolate_port(find_link(self._netlink, ours).index)])
+        if port.ipv6:
+            with self.inside(namespace, lambda: _allow_ipv6("lo", name)):
+                pass
 
     def unplug(self, namespace: int, address: ipaddress.IPv4Interface) -> None:
         """Take the interface that has this address away from a container's namespace."""
@@ -312,14 +367,28 @@ def _has_default_route(netlink: NetlinkSocket) -> bool:
     return any(route.destination.prefixlen == 0 for route in routes(netlink))
 
 
+def _leads_to(route: Route, gateway: str) -> bool:
+    if not gateway or route.destination.prefixlen == 0:
+        return False
+    address = ipaddress.ip_address(gateway)
+    return address.version == route.destination.version and address in route.destination
+
+
+def _allow_ipv6(*names: str) -> None:
+    for name in names:
+        with contextlib.suppress(OSError):  # the kernel has no IPv6, or its settings are not ours to change
+            Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("0")
+
+
 def _configure(netlink: NetlinkSocket, index: int, interface: Interface) -> None:
     messages = [
         set_link(index, mac=bytes.fromhex(interface.mac.replace(":", ""))),
         add_address(index, interface.address),
         set_link(index, up=True),
     ]
-    if interface.gateway:
-        messages.append(add_default_route(index, interface.gateway))
+    if interface.address6 is not None:
+        messages.append(add_address(index, interface.address6))
+    messages += [add_default_route(index, way) for way in (interface.gateway, interface.gateway6) if way]
     netlink.send(messages)
 
 

@@ -51,24 +51,28 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 def requested_ports(
-    bindings: Mapping[str, Sequence[Mapping[str, str]] | None], exposed: Iterable[str], *, publish_all: bool
+    bindings: Mapping[str, Sequence[Mapping[str, str]] | None],
+    exposed: Iterable[str],
+    *,
+    publish_all: bool,
+    host_address: str = "",
 ) -> list[Wanted]:
     """Read the API's PortBindings; with ``publish_all`` every exposed port without one gets any free host port.
 
-    Raises InvalidParameter.
+    ``host_address`` is where those are published that name no address; empty is everywhere. Raises InvalidParameter.
     """
     wanted = []
     for key, hosts in sorted(bindings.items(), key=lambda item: _container_port(item[0])):
         proto, port = _container_port(key)
         for binding in hosts or ():
             first, last = _host_range(str(binding.get("HostPort") or ""))
-            wanted.append(Wanted(proto, port, str(binding.get("HostIp") or ""), first, last))
+            wanted.append(Wanted(proto, port, str(binding.get("HostIp") or host_address), first, last))
     if publish_all:
         given = {(want.proto, want.port) for want in wanted}
         for key in sorted(exposed, key=_container_port):
             proto, port = _container_port(key)
             if (proto, port) not in given:
-                wanted.append(Wanted(proto, port, "", 0, 0))
+                wanted.append(Wanted(proto, port, host_address, 0, 0))
     return wanted
 
 
@@ -171,6 +175,8 @@ class _HopelessError(EngineError):
 
 
 def _listen(proto: str, address: str, number: int) -> socket.socket:
+    if proto not in _PROTOCOLS:
+        raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
     listener = socket.socket(family, kind | socket.SOCK_CLOEXEC)
@@ -190,6 +196,8 @@ def _listen(proto: str, address: str, number: int) -> socket.socket:
 
 
 def _refused(proto: str, address: str, number: int, error: OSError) -> EngineError:
+    if error.errno == errno.EPROTONOSUPPORT:  # what dockerd says of SCTP where the kernel has none
+        return _HopelessError("Error starting userland proxy: protocol not supported")
     family = "6" if ":" in address else "4"
     reason = {errno.EADDRNOTAVAIL: "cannot assign requested address"}.get(
         error.errno or 0, os.strerror(error.errno or 0).lower()

@@ -17,6 +17,7 @@ __all__ = [
     "Attachment",
     "ConnectRequest",
     "Endpoint",
+    "Joined",
     "LinkTarget",
     "Network",
     "Sandbox",
@@ -41,13 +42,23 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str = ""
     ip_range: str = ""
     auxiliary: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Addresses of both families that no container gets."""
     own_subnet: bool = False
     """The subnet was asked for, not chosen by us; only then may a container ask for an address."""
+    subnet6: str = ""
+    gateway6: str = ""
+    ip_range6: str = ""
+    own_subnet6: bool = False
+    asked: tuple[Mapping[str, Any], ...] = ()
+    """The IPAM configuration as it was asked for: it is shown in the place of what became of it."""
     ipam_driver: str = "default"
     ipam_options: Mapping[str, str] | None = None
     internal: bool = False
     attachable: bool = False
     enable_ipv6: bool = False
+    config_only: bool = False
+    """Only a configuration, for others to be made from."""
+    config_from: str = ""
     options: Mapping[str, str] = msgspec.field(default_factory=dict)
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
@@ -66,6 +77,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """With its prefix length (``172.17.0.2/16``); empty on host and none."""
     mac: str = ""
     gateway: str = ""
+    address6: str = ""
+    gateway6: str = ""
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -104,8 +117,8 @@ class SandboxRequest(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str
     domainname: str = ""
     mode: str = "default"
-    endpoints: Mapping[str, Mapping[str, Any] | None] = msgspec.field(default_factory=dict)
-    """The API's EndpointsConfig."""
+    endpoints: Mapping[str, Mapping[str, Any] | None] | None = None
+    """The API's EndpointsConfig, all networks that are to be joined; None for only that of the mode."""
     mac_address: str = ""
     exposed: tuple[str, ...] = ()
     port_bindings: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -124,6 +137,11 @@ class ConnectRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     container_id: str
     name: str
+    hostname: str = ""
+    domainname: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     mode: str = "default"
     pid: int = 0
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -148,9 +166,27 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes for a running container that joined or left a network.
+
+    ``hosts`` are the lines that its /etc/hosts gains, ``lost`` the addresses whose lines it loses; ``resolv_conf`` is
+    empty where that stays. ``listeners`` and ``forwards`` are as in ``Sandbox``; ``moved`` leads published ports from
+    an address that is gone to one that stays.
+    """
+
+    endpoint: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    hosts: tuple[tuple[str, str], ...] = ()
+    lost: tuple[str, ...] = ()
+    resolv_conf: str = ""
+    listeners: tuple[socket.socket, ...] = ()
+    forwards: tuple[PortForward, ...] = ()
+    moved: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
 def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
     """Give the API's EndpointSettings of an endpoint in use."""
     address, _, prefix = endpoint.address.partition("/")
+    address6, _, prefix6 = endpoint.address6.partition("/")
     return {
         **empty_endpoint_json(endpoint.settings),
         "MacAddress": endpoint.mac,
@@ -159,6 +195,9 @@ def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
         "Gateway": endpoint.gateway,
         "IPAddress": address,
         "IPPrefixLen": int(prefix or 0),
+        "IPv6Gateway": endpoint.gateway6,
+        "GlobalIPv6Address": address6,
+        "GlobalIPv6PrefixLen": int(prefix6 or 0),
         "DNSNames": list(endpoint.dns_names) or None,
     }
 
@@ -196,36 +235,39 @@ def network_json(network: Network, attachments: Iterable[Attachment]) -> dict[st
                     "EndpointID": endpoint.id,
                     "MacAddress": endpoint.mac,
                     "IPv4Address": endpoint.address,
-                    "IPv6Address": "",
+                    "IPv6Address": endpoint.address6,
                 }
-    pool: dict[str, Any] = {}
-    if network.subnet:
-        pool["Subnet"] = network.subnet
-        if network.ip_range:
-            pool["IPRange"] = network.ip_range
-        if network.gateway:
-            pool["Gateway"] = network.gateway
-        if network.auxiliary:
-            pool["AuxiliaryAddresses"] = dict(network.auxiliary)
     return {
         "Name": network.name,
         "Id": network.id,
         "Created": network.created,
         "Scope": "local",
         "Driver": network.driver,
-        "EnableIPv4": True,
+        "EnableIPv4": not network.config_only,
         "EnableIPv6": network.enable_ipv6,
         "IPAM": {
             "Driver": network.ipam_driver,
             "Options": network.ipam_options,
-            "Config": [pool] if pool else [],
+            "Config": _pools(network),
         },
         "Internal": network.internal,
         "Attachable": network.attachable,
         "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": {"Network": network.config_from},
+        "ConfigOnly": network.config_only,
         "Containers": containers,
         "Options": dict(network.options),
         "Labels": dict(network.labels),
     }
+
+
+def _pools(network: Network) -> list[dict[str, Any]]:
+    """Give the subnets: each family as it was asked for, or else as it was chosen."""
+    shown = []
+    for subnet, gateway, six in ((network.subnet, network.gateway, False), (network.subnet6, network.gateway6, True)):
+        asked = [dict(pool) for pool in network.asked if (":" in str(pool["Subnet"])) == six]
+        if asked:
+            shown += asked
+        elif subnet:
+            shown.append({"Subnet": subnet, "Gateway": gateway} if gateway else {"Subnet": subnet})
+    return shown

@@ -18,9 +18,11 @@ from typing import TypeVar
 
 from pydockmagic.engine.errors import EngineError
 
+from .addresses import Subnet
 from .firewall import BridgeRules, Redirects
+from .options import mtu_of, neighbours_meet, translated
 from .outbound import Outbound, relay_sockets
-from .plumbing import Interface, Plumbing, Ready
+from .plumbing import Interface, Plumbing, Port, Ready
 from .records import Endpoint, Network
 
 __all__ = ["Wiring"]
@@ -30,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 _READY = 2
 """Namespaces kept ready on a network that is in use."""
-
-_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 
 
 class Wiring:
@@ -89,7 +89,7 @@ class Wiring:
             await self.run(lambda: self._put_away(keep=keep))
         self._thread.shutdown()
 
-    async def used_networks(self) -> list[ipaddress.IPv4Network]:
+    async def used_networks(self) -> list[Subnet]:
         """List what is routed already, here and outside."""
         return await self.run(self._need().used_networks)
 
@@ -114,11 +114,14 @@ class Wiring:
         await self.run(lambda: self._drop_bridge(network))
         self._make_peace()
 
-    async def wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> int:
-        """Give a namespace with one interface per endpoint: eth0 on the first network, and so on. Raises OSError."""
+    async def wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint], way: Endpoint) -> int:
+        """Give a namespace with one interface per endpoint: eth0 on the first network, and so on. Raises OSError.
+
+        The default route leads through ``way``.
+        """
         for network in networks:
             await self.bridge(network)
-        descriptor = await self.run(lambda: self._wire(networks, endpoints))
+        descriptor = await self.run(lambda: self._wire(networks, endpoints, way))
         if self._peace is not None:
             await self._peace
         self.fill(networks[0])
@@ -132,14 +135,23 @@ class Wiring:
         """Give a namespace with only its loopback. Raises OSError."""
         return await self.run(self._need().namespace)
 
-    async def plug(self, pid: int, network: Network, endpoint: Endpoint) -> None:
-        """Give a running container one more interface. Raises OSError."""
-        index = await self.bridge(network)
-        await self.run(lambda: self._plug(pid, index, endpoint))
+    async def name_sockets_of(self, pid: int, address: str) -> list[socket.socket]:
+        """Open the sockets of a name server for a container that runs already. Raises OSError."""
 
-    async def unplug(self, pid: int, endpoint: Endpoint) -> None:
+        def opened() -> list[socket.socket]:
+            with _namespace_of(pid) as descriptor:
+                return self._need().name_sockets(descriptor, address)
+
+        return await self.run(opened)
+
+    async def plug(self, pid: int, network: Network, endpoint: Endpoint, way: Endpoint | None) -> None:
+        """Give a running container one more interface; its default route leads through ``way``. Raises OSError."""
+        await self.bridge(network)
+        await self.run(lambda: self._plug(pid, network, endpoint, way))
+
+    async def unplug(self, pid: int, endpoint: Endpoint, way: Endpoint | None) -> None:
         """Take an interface away from a running container; one that has ended is no error."""
-        await self.run(lambda: self._unplug(pid, endpoint))
+        await self.run(lambda: self._unplug(pid, endpoint, way))
 
     def fill(self, network: Network) -> None:
         """Make namespaces ready for the next containers, while this one starts."""
@@ -190,7 +202,9 @@ class Wiring:
     def _make_bridge(self, network: Network) -> int:
         subnet = ipaddress.IPv4Network(network.subnet)
         address = ipaddress.IPv4Interface((network.gateway, subnet.prefixlen))
-        index = self._need().bridge(network.bridge, self._alias(network), address)
+        prefix6 = network.subnet6.rpartition("/")[2]
+        address6 = ipaddress.IPv6Interface(f"{network.gateway6}/{prefix6}") if network.subnet6 else None
+        index = self._need().bridge(network.bridge, self._alias(network), address, address6, mtu_of(network))
         self._bridges[network.id] = index, network
         self._write_rules()
         return index
@@ -203,26 +217,36 @@ class Wiring:
             self._need().remove_bridge(index)
             self._write_rules()
 
-    def _wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> int:
+    def _wire(self, networks: Sequence[Network], endpoints: Sequence[Endpoint], way: Endpoint) -> int:
         plumbing = self._need()
         waiting = self._ready.get(networks[0].id)
-        ready = waiting.pop() if waiting else plumbing.prepare(self._bridges[networks[0].id][0])
-        descriptor = plumbing.configure(ready, _interface(endpoints[0]))
+        ready = waiting.pop() if waiting else plumbing.prepare(self._port(networks[0]))
+        descriptor = plumbing.configure(ready, _interface(endpoints[0], leads_out=way is endpoints[0]))
         try:
             for network, endpoint in zip(networks[1:], endpoints[1:], strict=True):
-                plumbing.plug(descriptor, self._bridges[network.id][0], _interface(endpoint))
+                plumbing.plug(descriptor, self._port(network), _interface(endpoint, leads_out=way is endpoint))
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
 
-    def _plug(self, pid: int, index: int, endpoint: Endpoint) -> None:
+    def _plug(self, pid: int, network: Network, endpoint: Endpoint, way: Endpoint | None) -> None:
         with _namespace_of(pid) as descriptor:
-            self._need().plug(descriptor, index, _interface(endpoint))
+            self._need().plug(descriptor, self._port(network), _interface(endpoint, leads_out=False))
+            self._need().lead_out(descriptor, _gateways(way))
 
-    def _unplug(self, pid: int, endpoint: Endpoint) -> None:
+    def _unplug(self, pid: int, endpoint: Endpoint, way: Endpoint | None) -> None:
         with contextlib.suppress(FileNotFoundError), _namespace_of(pid) as descriptor:
             self._need().unplug(descriptor, ipaddress.IPv4Interface(endpoint.address))
+            self._need().lead_out(descriptor, _gateways(way))
+
+    def _port(self, network: Network) -> Port:
+        return Port(
+            self._bridges[network.id][0],
+            mtu_of(network),
+            isolated=not neighbours_meet(network),
+            ipv6=bool(network.subnet6),
+        )
 
     def _put_away(self, *, keep: bool) -> None:
         plumbing = self._need()
@@ -242,7 +266,8 @@ class Wiring:
                 network.bridge,
                 ipaddress.IPv4Network(network.subnet),
                 internal=network.internal,
-                masquerade=network.options.get(_MASQUERADE) != "false",
+                masquerade=translated(network),
+                network6=ipaddress.IPv6Network(network.subnet6) if network.subnet6 else None,
             )
             for _, network in self._bridges.values()
         ]
@@ -252,7 +277,7 @@ class Wiring:
     def _refill(self, network: Network) -> None:
         waiting = self._ready.setdefault(network.id, [])
         while len(waiting) < _READY and network.id in self._bridges:
-            waiting.append(self._need().prepare(self._bridges[network.id][0]))
+            waiting.append(self._need().prepare(self._port(network)))
 
     # --- small things -------------------------------------------------------------------------------------------
 
@@ -279,8 +304,18 @@ class Wiring:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def _interface(endpoint: Endpoint) -> Interface:
-    return Interface(ipaddress.IPv4Interface(endpoint.address), endpoint.mac, endpoint.gateway)
+def _interface(endpoint: Endpoint, *, leads_out: bool) -> Interface:
+    return Interface(
+        ipaddress.IPv4Interface(endpoint.address),
+        endpoint.mac,
+        endpoint.gateway if leads_out else "",
+        ipaddress.IPv6Interface(endpoint.address6) if endpoint.address6 else None,
+        endpoint.gateway6 if leads_out else "",
+    )
+
+
+def _gateways(way: Endpoint | None) -> list[str]:
+    return [gateway for gateway in (way.gateway, way.gateway6) if gateway] if way is not None else []
 
 
 @contextlib.contextmanager

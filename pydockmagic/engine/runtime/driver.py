@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from .spec import CgroupLimits, ContainerSpec, ExitRecord, ProcessSpec
+from .spec import CgroupLimits, ContainerSpec, ExitRecord, PortForward, ProcessSpec
 
 __all__ = ["AttachRequest", "CgroupStats", "Running", "RuntimeDriver"]
 
@@ -43,14 +43,21 @@ class CgroupStats(msgspec.Struct, frozen=True, kw_only=True):
 
     memory_usage: int | None = None
     memory_limit: int | None = None
+    memory_max_usage: int | None = None
+    memory_failures: int | None = None
+    """How often the limit was met (cgroup v1)."""
     memory_stat: Mapping[str, int] = msgspec.field(default_factory=dict)
     cpu_usage_ns: int | None = None
     cpu_user_ns: int | None = None
     cpu_system_ns: int | None = None
+    per_cpu_ns: tuple[int, ...] | None = None
+    """CPU time by processor (cgroup v1)."""
     pids: int | None = None
     pids_limit: int | None = None
     blkio_bytes: tuple[tuple[int, int, str, int], ...] = ()
     """(major, minor, operation, bytes)"""
+    blkio_operations: tuple[tuple[int, int, str, int], ...] = ()
+    """(major, minor, operation, count)"""
     throttled: tuple[int, int, int] = (0, 0, 0)
     """(periods, throttled periods, throttled nanoseconds)"""
 
@@ -128,6 +135,17 @@ class RuntimeDriver(Protocol):
 
     async def update(self, container_id: str, limits: CgroupLimits) -> None:
         """Apply new limits to a running container."""
+        ...
+
+    async def serve(
+        self,
+        container_id: str,
+        *,
+        listeners: Sequence[socket.socket] = (),
+        forwards: Sequence[PortForward] = (),
+        moved: Mapping[str, str] | None = None,
+    ) -> None:
+        """Serve more ports of a running container; ``moved`` leads those of an address that is gone to another."""
         ...
 
     async def delete(self, container_id: str) -> None:

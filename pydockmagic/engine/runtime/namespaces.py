@@ -24,7 +24,7 @@ from . import bundle, wire
 from .channel import Channel, unwrap
 from .driver import AttachRequest, CgroupStats, Running
 from .nursery import Nursery
-from .spec import CgroupLimits, ContainerSpec, ExitRecord, ProcessSpec
+from .spec import CgroupLimits, ContainerSpec, ExitRecord, PortForward, ProcessSpec
 from .tracking import Tracked, exit_record, remove_bundle
 
 __all__ = ["NamespacesDriver"]
@@ -211,6 +211,19 @@ class NamespacesDriver:
     async def update(self, container_id: str, limits: CgroupLimits) -> None:
         """See ``RuntimeDriver.update``."""
         await self._ask(container_id, "update", limits=msgspec.to_builtins(limits))
+
+    async def serve(
+        self,
+        container_id: str,
+        *,
+        listeners: Sequence[socket.socket] = (),
+        forwards: Sequence[PortForward] = (),
+        moved: Mapping[str, str] | None = None,
+    ) -> None:
+        """See ``RuntimeDriver.serve``."""
+        descriptors = [listener.fileno() for listener in listeners]
+        ports = [msgspec.to_builtins(forward) for forward in forwards]
+        await self._ask(container_id, "serve", descriptors, ports=ports, moved=dict(moved or {}))
 
     async def delete(self, container_id: str) -> None:
         """Remove the bundle and what else the container left; ends it first if it must. See ``RuntimeDriver``."""

@@ -27,6 +27,10 @@ _BACKOFF = 0.1
 class Forward(Protocol):
     """One published port."""
 
+    def move(self, moved: Mapping[str, str]) -> None:
+        """Lead to another address from now on, where the one it leads to is among ``moved``."""
+        ...
+
     def close(self) -> None:
         """Take no more connections and end those that are there."""
         ...
@@ -58,6 +62,10 @@ class TcpForward:
         self._relays: set[_Relay] = set()
         listener.setblocking(False)
         loop.watch(listener.fileno(), READ, lambda _events: self._accept())
+
+    def move(self, moved: Mapping[str, str]) -> None:
+        """Lead connections that are yet to come elsewhere."""
+        self._target = (moved.get(self._target[0], self._target[0]), self._target[1])
 
     def target_of(self, client: socket.socket) -> tuple[str, int]:  # noqa: ARG002 - it may depend on the client
         """Give where a connection is relayed to. Raises OSError to hang up."""
@@ -228,6 +236,13 @@ class UdpForward:
         self._peers: dict[Any, tuple[socket.socket, Timer]] = {}
         listener.setblocking(False)
         loop.watch(listener.fileno(), READ, lambda _events: self._from_peer())
+
+    def move(self, moved: Mapping[str, str]) -> None:
+        """Lead datagrams elsewhere, also those of peers that are known."""
+        if self._target[0] in moved:
+            self._target = (moved[self._target[0]], self._target[1])
+            for peer in list(self._peers):
+                self._forget(peer)
 
     def close(self) -> None:
         """Relay no more."""

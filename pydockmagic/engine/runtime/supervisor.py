@@ -64,6 +64,7 @@ class Supervisor:
                 "processes": lambda *_: {"ok": self._pids()},
                 "stats": lambda *_: {"ok": self._cgroup.stats()},
                 "update": self._on_update,
+                "serve": self._on_serve,
                 "exec": self._on_exec,
                 "exec_record": lambda message, *_: {"ok": self._process(message).record},
                 "forget_exec": self._on_forget_exec,
@@ -351,6 +352,14 @@ class Supervisor:
 
     def _on_update(self, message: Message, _descriptors: list[int], _later: Reply) -> Message:
         self._cgroup.update(message["limits"])
+        return {"ok": None}
+
+    def _on_serve(self, message: Message, descriptors: list[int], _later: Reply) -> Message:
+        """Serve more ports, and lead those of an address that is gone to another."""
+        for forward in self._proxies:
+            forward.move(message["moved"])
+        for descriptor, port in zip(descriptors, message["ports"], strict=True):
+            self._proxies.append(proxy.forward(self._loop, socket.socket(fileno=descriptor), port))
         return {"ok": None}
 
     # exec

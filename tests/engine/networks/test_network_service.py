@@ -402,13 +402,15 @@ def test_connect_and_disconnect_plug_a_running_container(world):
         serve_once(two.net_fd, b"hello")
         with await asyncio.to_thread(process_inside, one.net_fd) as container:
             request = ConnectRequest(container_id=ONE, name="one", pid=container.pid)
-            endpoint = await service.connect("mine", request)
-            assert endpoint["IPAddress"].endswith(".3")
+            joined = await service.connect("mine", request)
+            assert joined.endpoint["IPAddress"].endswith(".3")
+            assert [address for address, _ in joined.hosts] == [joined.endpoint["IPAddress"]]
             assert await asyncio.to_thread(fetch, one.net_fd, address_of(two, "mine")) == b"hello"
             assert set(service.networks_of(ONE)) == {"bridge", "mine"}
             with pytest.raises(Forbidden, match="endpoint with name one already exists in network mine"):
                 await service.connect("mine", request)
-            await service.disconnect("mine", ONE, pid=container.pid)
+            left = await service.disconnect("mine", ONE, pid=container.pid)
+            assert left.lost == (joined.endpoint["IPAddress"],)
             assert link_names(one.net_fd) == {"lo", "eth0"}
             container.kill()
         with pytest.raises(Forbidden, match=f"container {ONE} is not connected to network mine"):
@@ -524,7 +526,7 @@ def test_filters_choose_networks(world):
         assert names(label="a") == names(label="a=b") == ["mine"]
         assert names(label="a=c") == []
         assert names(dangling="true") == ["mine"]
-        with pytest.raises(InvalidParameter, match="invalid filter 'nonsense'"):
+        with pytest.raises(InvalidParameter, match="Invalid filter 'nonsense'"):
             names(nonsense="x")
         assert names(**{"label!": "a"}) == ["bridge", "host", "none"]
         assert list(await service.prune({"until": ["24h"]})) == []
