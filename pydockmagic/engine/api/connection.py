@@ -252,7 +252,7 @@ class Connection:
         early, _ = self._h11.trailing_data
         headers = {**self._server.headers, "Content-Type": answer.content_type}
         if request.headers.get("upgrade"):
-            headers |= {"Connection": "Upgrade", "Upgrade": request.headers["upgrade"]}
+            headers |= {"Connection": "Upgrade", "Upgrade": request.headers["upgrade"], **answer.headers}
             start = b"HTTP/1.1 101 UPGRADED\r\n"
         else:
             start = b"HTTP/1.1 200 OK\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,17 +14,21 @@ from pydockmagic.engine.containers.container import Container, WaitCondition
 from pydockmagic.engine.containers.logs import LogQuery
 from pydockmagic.engine.containers.requests import decode_create
 from pydockmagic.engine.containers.service import ContainerService
+from pydockmagic.engine.containers.streams import Client, UnframedClient
 from pydockmagic.engine.errors import EngineError, InvalidParameter
 from pydockmagic.engine.runtime.driver import AttachRequest
 from pydockmagic.engine.timestamps import parse_timestamp
 
 from .messages import MULTIPLEXED, RAW_STREAM, Answer, Duplex, Hijack, Reply, Request, Stream, reply_json
 from .router import Route
+from .websocket import WebSocket, upgrade_headers
 
 __all__ = ["ContainerRoutes", "stream_type"]
 
 _FRAMED_SINCE = (1, 42)
 """The version from which a stream's content type says whether it is framed."""
+_STREAMS_CHOSEN_SINCE = (1, 42)
+"""The version from which a WebSocket's streams are chosen; before, they are all."""
 _TAR = "application/x-tar"
 
 _encode = msgspec.json.Encoder().encode
@@ -63,6 +68,7 @@ class ContainerRoutes:
             Route("POST", f"{one}/pause", self.pause),
             Route("POST", f"{one}/unpause", self.unpause),
             Route("POST", f"{one}/attach", self.attach),
+            Route("GET", f"{one}/attach/ws", self.attach_websocket),
             Route("POST", f"{one}/wait", self.wait, waits=True),
             Route("DELETE", "/containers/{name...}", self.remove),
             Route("HEAD", f"{one}/archive", self.archive_stat),
@@ -83,6 +89,7 @@ class ContainerRoutes:
     async def create(self, request: Request) -> Answer:
         """Make a container."""
         body = decode_create(await request.object())
+        body.platform = request.text("platform")
         return reply_json(await self._service.create_from(body, request.text("name") or None), 201)
 
     async def prune(self, request: Request) -> Answer:
@@ -191,7 +198,7 @@ class ContainerRoutes:
         asked = request.params["name"]
         upgrading = bool(request.headers.get("upgrade"))
         try:
-            container = self._service.attacher.check(asked)
+            container = self._service.attacher.check(asked, request.text("detachKeys"))
         except EngineError as error:
             # dockerd has taken the connection over by then: plain text, with the stream's content type
             return Reply(
@@ -209,6 +216,22 @@ class ContainerRoutes:
             self._service, container, request_, keys, logs=request.flag("logs"), stream=request.flag("stream")
         )
         return Hijack(talk=attaching.talk, content_type=stream_type(request, tty=tty, upgrading=upgrading))
+
+    async def attach_websocket(self, request: Request) -> Answer:
+        """Connect to a container's streams by a WebSocket; they are not framed."""
+        headers = upgrade_headers(request.headers)
+        keys = request.text("detachKeys")
+        container = self._service.attacher.check(request.params["name"], keys)
+        chosen = request.version >= _STREAMS_CHOSEN_SINCE
+        request_ = AttachRequest(
+            stdin=not chosen or request.flag("stdin"),
+            stdout=not chosen or request.flag("stdout"),
+            stderr=not chosen or request.flag("stderr"),
+        )
+        attaching = _Attaching(
+            self._service, container, request_, keys, logs=request.flag("logs"), stream=request.flag("stream")
+        )
+        return Hijack(talk=attaching.talk_websocket, headers=headers)
 
     async def wait(self, request: Request) -> Answer:
         """Wait for a container's end or removal."""
@@ -276,7 +299,15 @@ class _Attaching:
         service.core.publish(container, "attach")
         self._ready = service.attacher.prepare(container, request) if stream else None
 
-    async def talk(self, duplex: Duplex) -> None:
+    async def talk_websocket(self, duplex: Duplex) -> None:
+        """Serve a WebSocket: the bytes of both outputs, without frames of Docker's."""
+        websocket = WebSocket(duplex)
+        tty = self._container.record.config.tty
+        await self.talk(websocket if tty else UnframedClient(websocket))
+        with contextlib.suppress(ConnectionError):
+            await websocket.close()
+
+    async def talk(self, duplex: Client) -> None:
         """Serve the hijacked connection."""
         if self._logs:
             query = LogQuery(stdout=self._request.stdout, stderr=self._request.stderr)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from pydockmagic.engine.containers.gojson import syntax_error
 from pydockmagic.engine.containers.requests import decode
 from pydockmagic.engine.errors import EngineError, InvalidParameter
 
@@ -38,7 +39,9 @@ _FALSE = frozenset({"", "0", "no", "false", "none"})
 _MAX_JSON = 8 << 20
 """Larger than any real request body, small enough that a stranger cannot fill the memory."""
 
-T = TypeVar("T")
+_GO_KINDS = {list: "array", str: "string", int: "number", float: "number", bool: "bool"}
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class RequestTooLargeError(EngineError):
@@ -142,11 +145,15 @@ class Request:
             raise InvalidParameter(f"Content-Type specified ({kind}) must be '{JSON}'")
         try:
             decoded = _decode(raw)
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise InvalidParameter(f"invalid JSON: {error}") from None
-        if not isinstance(decoded, dict):
-            raise InvalidParameter(f"invalid JSON: expected an object, got {type(decoded).__name__}")
-        return decoded
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            sentence = syntax_error(raw)
+            if sentence.endswith("after top-level value"):
+                raise InvalidParameter("unexpected content after JSON") from None
+            raise InvalidParameter(f"invalid JSON: {sentence}") from None
+        if decoded is not None and not isinstance(decoded, dict):
+            kind = _GO_KINDS[type(decoded)]
+            raise InvalidParameter(f"invalid JSON: json: cannot unmarshal {kind} into Go value of type map[string]any")
+        return decoded or {}
 
     async def parse(self, type_: type[T], *, required: bool = False) -> T:
         """Read the body as a typed request; null members mean "not given", as in Go."""
@@ -207,6 +214,8 @@ class Hijack(msgspec.Struct, kw_only=True):
 
     talk: Callable[[Duplex], Awaitable[None]]
     content_type: str = RAW_STREAM
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """What answers the upgrade, where the client's own ``Upgrade`` does not say it all (a WebSocket)."""
 
 
 Answer = Reply | Stream | Hijack

@@ -32,6 +32,7 @@ __all__ = ["Archive", "PathStat"]
 
 _MODIFIED, _ADDED, _DELETED = 0, 1, 2
 _PIECE = 1 << 18
+_KERNEL = frozenset({"proc", "sys"})
 _GO_TYPES = {
     stat.S_IFDIR: 1 << 31,
     stat.S_IFLNK: 1 << 27,
@@ -96,7 +97,7 @@ class Archive:
         def work() -> PathStat:
             view = self._enter(container)
             try:
-                place = self._place(container, view, path, follow=False)
+                place = self._place(container, view, asked, path, follow=False)
                 return self._stat(place, asked, path)
             finally:
                 self._leave(container, view)
@@ -106,11 +107,11 @@ class Archive:
     async def read(self, container: Container, asked: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
         """Give one path as a tar, and its description."""
         if not path:
-            raise InvalidParameter("bad parameter: path cannot be empty")
+            raise InvalidParameter("bad parameter: pathcannot be empty")
         core = self._core
         view = await asyncio.to_thread(self._enter, container)
         try:
-            place = self._place(container, view, path, follow=False)
+            place = self._place(container, view, asked, path, follow=False)
             described = await asyncio.to_thread(self._stat, place, asked, path)
         except BaseException:
             await asyncio.to_thread(self._leave, container, view)
@@ -145,7 +146,7 @@ class Archive:
         core = self._core
         view = await asyncio.to_thread(self._enter, container)
         try:
-            place = self._place(container, view, path, follow=True)
+            place = self._place(container, view, asked, path, follow=True)
             described = await asyncio.to_thread(self._stat, place, asked, path)
             if not described.mode & _GO_TYPES[stat.S_IFDIR]:
                 raise InvalidParameter("extraction point is not a directory")
@@ -168,7 +169,7 @@ class Archive:
     def _unpack(self, place: _Place, source: _Pulled, keep_types: bool) -> None:
         extract(open_stream(source), place.root, at=place.inner, whiteouts="keep", keep_types=keep_types)
 
-    def _place(self, container: Container, view: _View, path: str, *, follow: bool) -> _Place:
+    def _place(self, container: Container, view: _View, asked: str, path: str, *, follow: bool) -> _Place:
         record = container.record
         root = view.root
         if "\0" in path:
@@ -181,19 +182,19 @@ class Archive:
             raise InvalidParameter(f"{path}: {error.strerror}") from None
         finally:
             os.close(descriptor)
+        if view.live and inner.partition("/")[0] in _KERNEL:
+            # what the kernel shows there is not the container's: dockerd finds the empty directories of the root
+            raise NotFound(f"Could not find the file {path} in container {asked}")
         best = None
         for mount in record.mounts:
             target = mount.destination.strip("/")
             below = inner == target or inner.startswith(f"{target}/")
-            if (
-                not view.live
-                and mount.kind != "tmpfs"
-                and below
-                and (best is None or len(target) > len(best.destination.strip("/")))
-            ):
+            if mount.kind != "tmpfs" and below and (best is None or len(target) > len(best.destination.strip("/"))):
                 best = mount
         if best is None:
             return _Place(str(root), inner, not record.host_config.readonly_rootfs, volume=False)
+        if view.live:
+            return _Place(str(root), inner, best.writable, volume=True)
         source = str(self._core.volumes.path(best.name)) if best.kind == "volume" else best.source
         rest = inner[len(best.destination.strip("/")) :].strip("/")
         if os.path.isdir(source):  # noqa: PTH112 - source is text from the record

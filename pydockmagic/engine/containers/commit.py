@@ -20,6 +20,7 @@ import msgspec
 from pydockmagic.engine.errors import EngineError, InvalidParameter
 from pydockmagic.engine.storage.copying import copy_entries, copy_metadata
 from pydockmagic.engine.storage.form import Seen, is_opaque, is_whiteout, make_opaque, make_whiteout
+from pydockmagic.oci.reference import parse_normalized
 
 from .config import ContainerConfig
 from .container import Container
@@ -107,7 +108,8 @@ class Committer:
             origin="commit",
             references=[options.reference] if options.reference else [],
         )
-        attributes = {"comment": options.comment, "imageID": image.id, "imageRef": options.reference}
+        name = parse_normalized(options.reference).familiar if options.reference else ""
+        attributes = {"comment": options.comment, "imageID": image.id, "imageRef": name}
         core.publish(container, "commit", **attributes)
         return image.id
 

@@ -7,29 +7,29 @@ import contextlib
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, NoSuchContainer, NotModified
+from pydockmagic.engine.runtime import cgroups
 
-from .config import HostConfig, UpdateRequest
+from .config import UpdateRequest
 from .container import Container, WaitCondition, WaitResult
 from .core import Core
 from .filters import Filters, matches_label, parse_until
 from .lifecycle import Action, Lifecycle
 from .lives import Lives
 from .records import ContainerRecord
+from .resources import updated
 from .signals import parse_signal
 from .specs import limits
-from .validation import check_name, check_resources, check_restart_policy
+from .validation import check_name, check_restart_policy
 
 __all__ = ["Control"]
 
 _DEFAULT_STOP_SECONDS = 10
 _KILL_SECONDS = 10.0
-_UPDATABLE = tuple(name for name in UpdateRequest.__struct_fields__ if name not in ("restart_policy", "pids_limit"))
 
 
 class Control:
@@ -110,6 +110,7 @@ class Control:
             await core.runtime.unpause(container.id)
             if signum != signal.SIGKILL:
                 container.record.state.paused = False
+                self._lives.health.resume(container)
                 container.remember("unpause", before)
                 core.publish(container, "unpause")
 
@@ -151,6 +152,7 @@ class Control:
             before = container.lifecycle
             await self._core.runtime.pause(container.id)
             container.record.state.paused = True
+            self._lives.health.suspend(container)
             container.remember("pause", before)
             self._core.publish(container, "pause")
             await self._core.store.save(container)
@@ -163,6 +165,7 @@ class Control:
             before = container.lifecycle
             await self._core.runtime.unpause(container.id)
             container.record.state.paused = False
+            self._lives.health.resume(container)
             container.remember("unpause", before)
             self._core.publish(container, "unpause")
             await self._core.store.save(container)
@@ -176,12 +179,15 @@ class Control:
         container = self._core.store.get(asked)
         if not new_name:
             raise InvalidParameter("Neither old nor new names may be empty")
-        new_name = validation_name(new_name)
+        new_name = validation_name(new_name if new_name.startswith("/") else f"/{new_name}")
         async with container.lock:
             old = container.record.name
             if new_name == old:
                 raise InvalidParameter("Renaming a container with the same name as its current name")
-            self._core.store.reserve(new_name, container.id)
+            try:
+                self._core.store.reserve(new_name, container.id)
+            except Conflict as error:
+                raise Conflict(f"Error when allocating new name: {error}") from None
             container.record.name = new_name
             self._core.store.release(old, container.id)
             await self._core.store.save(container)
@@ -195,15 +201,20 @@ class Control:
                 raise Conflict(
                     f'Cannot update container {container.id}: Container is marked for removal and cannot be "update".'
                 )
-            host = _updated(container.record.host_config, request)
-            warnings = check_resources(host)
+            try:
+                host, warnings = updated(container.record.host_config, request, cgroups.layout().support)
+            except Conflict as error:
+                raise Conflict(f"Cannot update container {container.id}: {error}") from None
             check_restart_policy(host.restart_policy)
             if host.auto_remove and host.restart_policy.name not in ("", "no"):
-                raise InvalidParameter(
+                raise Conflict(
+                    f"Cannot update container {container.id}: "
                     "Restart policy cannot be updated because AutoRemove is enabled for the container"
                 )
             if container.record.state.pid:
-                await self._core.runtime.update(container.id, limits(host))
+                unlimited = request.pids_limit is not None and request.pids_limit <= 0
+                asked_limits = msgspec.structs.replace(limits(host), pids=-1) if unlimited else limits(host)
+                await self._core.runtime.update(container.id, asked_limits)
             container.record.host_config = host
             await self._core.store.save(container)
             self._core.publish(container, "update")
@@ -317,17 +328,3 @@ def validation_name(name: str) -> str:
             f"Error when allocating new name: Invalid container name ({name}), "
             "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         ) from None
-
-
-def _updated(host: HostConfig, request: UpdateRequest) -> HostConfig:
-    changes: dict[str, Any] = {name: value for name in _UPDATABLE if (value := getattr(request, name))}
-    if request.pids_limit is not None:
-        changes["pids_limit"] = request.pids_limit if request.pids_limit > 0 else None
-    if request.restart_policy is not None and request.restart_policy.name:
-        changes["restart_policy"] = request.restart_policy
-    memory = changes.get("memory")
-    if memory and "memory_swap" not in changes and 0 < host.memory_swap < memory:
-        raise InvalidParameter(
-            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
-        )
-    return msgspec.structs.replace(host, **changes)

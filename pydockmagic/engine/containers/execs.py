@@ -21,7 +21,8 @@ from .container import Container
 from .core import Core
 from .frames import STDOUT, frame
 from .lifecycle import Action, Lifecycle
-from .specs import exec_process, parse_security
+from .security import parse_security
+from .specs import exec_process
 from .streams import Client, DetachKeys, parse_detach_keys, pump
 
 __all__ = ["ExecConfig", "ExecInstance", "Execs"]
@@ -67,6 +68,11 @@ class ExecInstance:
         """Set once the process runs, or will not."""
         self.ended = asyncio.Event()
 
+    @property
+    def told(self) -> str:
+        """The command as events tell it: program, blank, arguments."""
+        return f"{self.args[0]} {' '.join(self.args[1:])}"
+
 
 class Execs:
     """Makes, starts and remembers execs."""
@@ -97,7 +103,7 @@ class Execs:
         instance = ExecInstance(container, config)
         self._instances[instance.id] = instance
         container.exec_ids[instance.id] = False
-        self._core.publish(container, f"exec_create: {' '.join(instance.args)}", execID=instance.id)
+        self._core.publish(container, f"exec_create: {instance.told}", execID=instance.id)
         return instance.id
 
     def claim(self, exec_id: str) -> ExecInstance:
@@ -169,7 +175,7 @@ class Execs:
             console_size=(rows, columns),
             linked=record.link_environment,
         )
-        core.publish(container, f"exec_start: {' '.join(instance.args)}", execID=instance.id)
+        core.publish(container, f"exec_start: {instance.told}", execID=instance.id)
         try:
             running = await core.runtime.exec(
                 container.id, instance.id, process, privileged=config.privileged, attach=request

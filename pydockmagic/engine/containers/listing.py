@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from pydockmagic.engine.errors import InvalidParameter, NoSuchContainer
+from pydockmagic.engine.errors import InvalidParameter
 
 from .container import Container
 from .core import Core
@@ -37,6 +37,7 @@ _NAMES = (
     "volume",
 )
 _STATES = frozenset(state.value for state in Lifecycle if state is not Lifecycle.GONE)
+_TRUE, _FALSE = frozenset({"1", "true"}), frozenset({"0", "false"})
 _HEALTH = frozenset({"none", "starting", "healthy", "unhealthy"})
 
 # ``list`` is a method here (``docker ps``), so the type needs other names.
@@ -54,12 +55,12 @@ class Lister:
         self._tests: dict[str, _Test] = {
             "ancestor": self._descends,
             "exited": lambda c, values: _exited(c) and str(c.record.state.exit_code) in values,
-            "expose": lambda c, values: _offers(_exposed(c), values),
-            "publish": lambda c, values: _offers(_public(c), values),
+            "expose": lambda c, values: _offers(_exposed(c), values, "expose"),
+            "publish": lambda c, values: _offers(_public(c), values, "publish"),
             "health": lambda c, values: _health(c) in values,
             "id": lambda c, values: any(re.search(value, c.id) for value in values),
-            "is-task": lambda _, values: values[0].lower() in ("0", "false"),
-            "isolation": lambda _, values: "default" in values,
+            "is-task": lambda _, values: values[0].lower() not in _TRUE,
+            "isolation": lambda _, values: bool(values),  # Windows has several; here it lets all pass
             "name": lambda c, values: any(_searches(value, c.record.name) for value in values),
             "network": self._joins,
             "status": lambda c, values: c.lifecycle.value in values,
@@ -88,7 +89,10 @@ class Lister:
                 raise InvalidParameter(f"Invalid filter 'status={value}'")
         for value in filters.get("health", ()):
             if value not in _HEALTH:
-                raise InvalidParameter(f"Invalid filter 'health={value}'")
+                raise InvalidParameter(f"Unrecognised filter value for health: {value}")
+        tasks = filters.get("is-task", ())
+        if tasks and tasks[0].lower() not in _TRUE | _FALSE:
+            raise InvalidParameter(f"Invalid filter 'is-task=[{' '.join(tasks)}]'")
         for value in filters.get("exited", ()):
             if not value.lstrip("-").isdecimal():
                 raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax')
@@ -106,7 +110,7 @@ class Lister:
     def _named(self, name: str) -> Container:
         found = self._core.store.find(name)
         if found is None:
-            raise NoSuchContainer(name)
+            raise InvalidParameter(f"no such container {name}")
         return found
 
     def _passes(self, container: Container, filters: Mapping[str, Sequence[str]], everything: bool) -> bool:
@@ -160,12 +164,15 @@ def _public(container: Container) -> set[str]:
     return {f"{row['PublicPort']}/{row['Type']}" for row in ports_of(container.record) if "PublicPort" in row}
 
 
-def _offers(there: set[str], values: Sequence[str]) -> bool:
+def _offers(there: set[str], values: Sequence[str], what: str) -> bool:
     for value in values:
         ports, _, protocol = value.partition("/")
         first, _, last = ports.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise InvalidParameter(f"invalid port: {value}")
+            bad = last if first.isdecimal() else first
+            raise InvalidParameter(
+                f'error while looking up for {what} {value}: strconv.ParseUint: parsing "{bad}": invalid syntax'
+            )
         wanted = range(int(first), int(last or first) + 1)
         if any(f"{port}/{protocol or 'tcp'}" in there for port in wanted):
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, StartError
+from pydockmagic.engine.errors import EngineError, StartError
 from pydockmagic.engine.runtime.driver import AttachRequest, Running
 from pydockmagic.engine.runtime.spec import ContainerSpec, ExitRecord
 from pydockmagic.engine.volumes import binding
@@ -22,7 +23,8 @@ from . import links, specs
 from .container import Container
 from .core import Core
 from .health import HealthMonitor
-from .lifecycle import Action, Lifecycle
+from .joins import check_joins
+from .lifecycle import Action
 from .ports import NetworkRequest, NetworkSandbox
 
 __all__ = ["Lives"]
@@ -41,7 +43,7 @@ class Lives:
 
     def __init__(self, core: Core, health: HealthMonitor) -> None:
         self._core = core
-        self._health = health
+        self.health = health
         self.remove_finished: asyncio.Queue[Container] = asyncio.Queue()
         """Containers that ended and asked to be removed (``--rm``)."""
 
@@ -74,13 +76,13 @@ class Lives:
         container.ended.clear()
         container.remember(action, before)
         container.monitor = core.spawn(self._watch(container), f"watching {container.id[:12]}")
-        self._health.begin(container)
+        self.health.begin(container)
         core.publish(container, "start")
         await core.store.save(container)
         await self._tell_parents(container)
 
     async def _launch(self, container: Container, attach: Sequence[AttachRequest]) -> Running:
-        self._resolve_joins(container)
+        check_joins(container, self._core.store)
         hostname = self._hostname(container)
         sandbox = await self._join_network(container)
         try:
@@ -97,6 +99,7 @@ class Lives:
         core, record = self._core, container.record
         record.networks = {name: dict(endpoint) for name, endpoint in sandbox.networks.items()}
         record.ports = dict(sandbox.ports)
+        record.sandbox_id = secrets.token_hex(32)
         shared = self._shared_files(record.host_config.network_mode)
 
         def prepare() -> ContainerSpec:
@@ -188,21 +191,6 @@ class Lives:
             return None
         return self._core.files(self._core.store.get(mode.partition(":")[2]).id)
 
-    def _resolve_joins(self, container: Container) -> None:
-        """Check the containers whose namespaces this one joins."""
-        host = container.record.host_config
-        for mode, what in ((host.network_mode, "network"), (host.pid_mode, "PID"), (host.ipc_mode, "IPC")):
-            if not mode.startswith("container:"):
-                continue
-            other = self._core.store.get(mode.partition(":")[2])
-            if other is container:
-                raise InvalidParameter(f"cannot join own {what} namespace")
-            if other.lifecycle is not Lifecycle.RUNNING:
-                if other.lifecycle is Lifecycle.RESTARTING:
-                    raise Conflict(f"Container {other.id} is restarting, wait until the container is running")
-                if other.lifecycle is not Lifecycle.PAUSED:
-                    raise Conflict(f"cannot join {what} namespace of a non running container: {other.id}")
-
     def _namespace(self, asked: str, kind: str) -> str:
         return f"/proc/{self._core.store.get(asked).record.state.pid}/ns/{kind}"
 
@@ -225,7 +213,7 @@ class Lives:
         container.record.state.pid = running.pid
         container.ended.clear()
         container.monitor = self._core.spawn(self._watch(container), f"watching {container.id[:12]}")
-        self._health.begin(container)
+        self.health.begin(container)
 
     async def _watch(self, container: Container) -> None:
         try:
@@ -240,7 +228,7 @@ class Lives:
         """Note the end of a container's process, and what follows from it."""
         core, record = self._core, container.record
         async with container.lock:
-            self._health.end(container)
+            self.health.end(container)
             state, before = record.state, container.lifecycle
             stopping, container.stopping = container.stopping, False
             again = not container.removing and self._wants_restart(container, ended)

@@ -28,7 +28,7 @@ async def stats(core: Core, container: Container, *, stream: bool, one_shot: boo
     before: dict[str, Any] | None = None
     while not container.gone:
         document = await _document(core, container)
-        document |= {"precpu_stats": (before or {}).get("cpu_stats") or _empty_cpu()}
+        document["precpu_stats"] = (before or {}).get("cpu_stats") or _empty_cpu()
         document["preread"] = (before or {}).get("read", ZERO_TIME)
         first = before is None
         before = document
@@ -46,11 +46,13 @@ async def _document(core: Core, container: Container) -> dict[str, Any]:
     if not record.state.pid:
         return {
             "read": ZERO_TIME,
+            "preread": ZERO_TIME,
             "pids_stats": {},
             "blkio_stats": dict.fromkeys(_BLKIO),
             "num_procs": 0,
             "storage_stats": {},
             "cpu_stats": _empty_cpu(),
+            "precpu_stats": _empty_cpu(),
             "memory_stats": {},
             **identity,
         }
@@ -60,11 +62,13 @@ async def _document(core: Core, container: Container) -> dict[str, Any]:
         counters = CgroupStats()
     document: dict[str, Any] = {
         "read": rfc3339(time.time_ns()),
+        "preread": ZERO_TIME,
         "pids_stats": _pids(counters),
         "blkio_stats": _blkio(counters),
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": _cpu(counters),
+        "precpu_stats": _empty_cpu(),
         "memory_stats": _memory(counters),
         **identity,
     }
@@ -102,20 +106,29 @@ def _pids(counters: CgroupStats) -> dict[str, int]:
 
 
 def _blkio(counters: CgroupStats) -> dict[str, Any]:
-    entries = [
-        {"major": major, "minor": minor, "op": operation, "value": value}
-        for major, minor, operation, value in counters.blkio_bytes
-    ]
-    return dict.fromkeys(_BLKIO) | {"io_service_bytes_recursive": entries or None}
+    first = counters.per_cpu_ns is not None  # cgroup v1, whose lists are empty where those of v2 are missing
+    result: dict[str, Any] = dict.fromkeys(_BLKIO, [] if first else None)
+    for name, rows in (
+        ("io_service_bytes_recursive", counters.blkio_bytes),
+        ("io_serviced_recursive", counters.blkio_operations),
+    ):
+        if rows:
+            result[name] = [
+                {"major": major, "minor": minor, "op": operation, "value": value}
+                for major, minor, operation, value in rows
+            ]
+    return result
 
 
 def _cpu(counters: CgroupStats) -> dict[str, Any]:
     if counters.cpu_usage_ns is None:
         return _empty_cpu()
     periods, throttled, nanoseconds = counters.throttled
+    by_processor = {"percpu_usage": list(counters.per_cpu_ns)} if counters.per_cpu_ns else {}
     return {
         "cpu_usage": {
             "total_usage": counters.cpu_usage_ns,
+            **by_processor,
             "usage_in_kernelmode": counters.cpu_system_ns or 0,
             "usage_in_usermode": counters.cpu_user_ns or 0,
         },
@@ -137,8 +150,11 @@ def _memory(counters: CgroupStats) -> dict[str, Any]:
         return {}
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = counters.memory_limit
+    # moby leaves out what is zero
+    extra = {"max_usage": counters.memory_max_usage, "failcnt": counters.memory_failures}
     return {
         "usage": counters.memory_usage,
+        **{name: value for name, value in extra.items() if value},
         "stats": dict(counters.memory_stat),
         "limit": total if not limit or limit > total else limit,
     }

@@ -18,9 +18,10 @@ from pydockmagic.engine.runtime.driver import AttachRequest
 
 from .container import Container, PendingAttach
 from .core import Core
+from .frames import Unframed
 from .lifecycle import Action
 
-__all__ = ["Attacher", "Client", "DetachKeys", "parse_detach_keys", "pump"]
+__all__ = ["Attacher", "Client", "DetachKeys", "UnframedClient", "parse_detach_keys", "pump"]
 
 _CHUNK = 65536
 _DEFAULT_KEYS = b"\x10\x11"
@@ -42,6 +43,27 @@ class Client(Protocol):
     async def write(self, data: bytes) -> None:
         """Write."""
         ...
+
+
+class UnframedClient:
+    """A client that gets both outputs as they are, without frames."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._unframed = Unframed()
+
+    @property
+    def gone(self) -> bool:
+        """Whether writing to the client has failed."""
+        return self._client.gone
+
+    async def read(self, size: int = _CHUNK) -> bytes:
+        """Read; ``b""`` at the end of the client's half."""
+        return await self._client.read(size)
+
+    async def write(self, data: bytes) -> None:
+        """Write what the frames in ``data`` hold."""
+        await self._client.write(self._unframed.feed(data))
 
 
 def parse_detach_keys(text: str) -> bytes:
@@ -129,8 +151,9 @@ class Attacher:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def check(self, asked: str) -> Container:
-        """Find a container that can be attached to."""
+    def check(self, asked: str, detach_keys: str = "") -> Container:
+        """Find a container that can be attached to; raise what stands against it."""
+        parse_detach_keys(detach_keys)
         container = self._core.store.get(asked)
         container.check(Action.ATTACH, asked)
         return container

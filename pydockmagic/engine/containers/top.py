@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pydockmagic.engine.errors import EngineError, InvalidParameter
+from pydockmagic.engine.errors import EngineError
 
 from .core import Core
 from .lifecycle import Action
@@ -38,9 +38,9 @@ async def top(core: Core, asked: str, arguments: str) -> dict[str, Any]:
 
 
 def _processes(arguments: str, pids: frozenset[int]) -> dict[str, Any]:
-    # moby refuses the same: -o pid=X would rename the column that rows are chosen by
-    if re.search(r"\s+-?[oO][^=]*=|-o\s*\S*=", arguments):
-        raise InvalidParameter('specifying "-o/o" with a column title is not allowed')
+    for name, title in re.findall(r"\s+([^\s]*)=\s*(PID[^\s]*)", arguments):
+        if name != "pid":  # another column under this title would choose the rows
+            raise EngineError(f'specifying "{name}={title}" is not allowed')
     if shutil.which("ps") is None:
         if arguments != _DEFAULT:
             raise EngineError("this machine has no ps program: only the default columns can be shown")
@@ -49,7 +49,7 @@ def _processes(arguments: str, pids: frozenset[int]) -> dict[str, Any]:
         ["ps", *arguments.split()], capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
     )
     if done.returncode:
-        raise EngineError(f"ps: {done.stderr.strip() or f'exit status {done.returncode}'}")
+        raise EngineError(f"ps: {done.stderr.partition(chr(10))[0] or f'exit status {done.returncode}'}")
     return _choose(done.stdout, pids)
 
 

@@ -33,6 +33,7 @@ DEFAULT_DEVICES = (
 """What dockerd 20.10 lets every container use; making any node (``m``) is allowed, opening it is not."""
 
 _ALL_DEVICES = "a *:* rwm"
+_MIN_SHARES, _MAX_SHARES = 2, 262_144
 _UNLIMITED = 1 << 62
 """v1 shows "no limit" as a page-rounded 2**63."""
 
@@ -47,12 +48,14 @@ def support(mounts: Mapping[str, str]) -> set[str]:
         "memory": has("memory", "memory.limit_in_bytes"),
         "swap": has("memory", "memory.memsw.limit_in_bytes"),
         "reservation": has("memory", "memory.soft_limit_in_bytes"),
+        "swappiness": has("memory", "memory.swappiness"),
         "oom_kill_disable": has("memory", "memory.oom_control"),
         "pids": has("pids"),
         "cpu_shares": has("cpu", "cpu.shares"),
         "cpu_cfs": has("cpu", "cpu.cfs_quota_us"),
         "cpuset": has("cpuset"),
         "blkio_weight": has("blkio", "blkio.weight"),
+        "blkio_weight_device": has("blkio", "blkio.weight_device"),
         "blkio_throttle": has("blkio", "blkio.throttle.read_bps_device"),
         "devices": has("devices", "devices.allow"),
         "freezer": has("freezer"),
@@ -119,10 +122,12 @@ class CgroupV1(Cgroup):
     def update(self, limits: Mapping[str, Any]) -> None:
         """Set the limits given; raises OSError where the kernel refuses one (a CPU that is not there, say)."""
         self._set_memory(limits)
+        _check_shares(int(limits.get("cpu_shares") or 0))
         quota, period = cpu_quota(limits)
         for controller, file, value in (
             ("memory", "memory.soft_limit_in_bytes", limits.get("memory_reservation")),
             ("memory", "memory.oom_control", int(bool(limits.get("oom_kill_disable")))),
+            ("memory", "memory.swappiness", _swappiness(limits)),
             ("pids", "pids.max", _pids(limits)),
             ("cpu", "cpu.shares", limits.get("cpu_shares")),
             ("cpu", "cpu.cfs_period_us", period),
@@ -134,6 +139,7 @@ class CgroupV1(Cgroup):
             if value:
                 self._write(controller, file, str(value))
         for name, file in (
+            ("device_weights", "blkio.weight_device"),
             ("device_read_bps", "blkio.throttle.read_bps_device"),
             ("device_write_bps", "blkio.throttle.write_bps_device"),
             ("device_read_iops", "blkio.throttle.read_iops_device"),
@@ -149,13 +155,17 @@ class CgroupV1(Cgroup):
         return {
             "memory_usage": self._number("memory", "memory.usage_in_bytes"),
             "memory_limit": None if limit is None or limit >= _UNLIMITED else limit,
+            "memory_max_usage": self._number("memory", "memory.max_usage_in_bytes"),
+            "memory_failures": self._number("memory", "memory.failcnt"),
             "memory_stat": flat_keyed(self._read("memory", "memory.stat")),
             "cpu_usage_ns": self._number("cpuacct", "cpuacct.usage"),
             "cpu_user_ns": self._number("cpuacct", "cpuacct.usage_user"),
             "cpu_system_ns": self._number("cpuacct", "cpuacct.usage_sys"),
+            "per_cpu_ns": [int(text) for text in (self._read("cpuacct", "cpuacct.usage_percpu") or "").split()],
             "pids": self._number("pids", "pids.current"),
             "pids_limit": self._number("pids", "pids.max"),
             "blkio_bytes": _blkio(self._read("blkio", "blkio.throttle.io_service_bytes_recursive")),
+            "blkio_operations": _blkio(self._read("blkio", "blkio.throttle.io_serviced_recursive")),
             "throttled": (cpu.get("nr_periods", 0), cpu.get("nr_throttled", 0), cpu.get("throttled_time", 0)),
         }
 
@@ -208,6 +218,20 @@ class CgroupV1(Cgroup):
 def _pids(limits: Mapping[str, Any]) -> str:
     pids = int(limits.get("pids") or 0)
     return "" if pids == 0 else "max" if pids < 0 else str(pids)
+
+
+def _check_shares(shares: int) -> None:
+    """Refuse shares that the kernel would silently make others of, as runc does."""
+    head = "error during container init: error setting cgroup config for procHooks process: "
+    if shares and shares < _MIN_SHARES:
+        raise OSError(errno.EINVAL, f"{head}the minimum allowed cpu-shares is {_MIN_SHARES}")
+    if shares > _MAX_SHARES:
+        raise OSError(errno.EINVAL, f"{head}the maximum allowed cpu-shares is {_MAX_SHARES}")
+
+
+def _swappiness(limits: Mapping[str, Any]) -> str:
+    swappiness = int(limits.get("memory_swappiness", -1))
+    return str(swappiness) if swappiness >= 0 else ""
 
 
 def _inherit_cpuset(path: str) -> None:
