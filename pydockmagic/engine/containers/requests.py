@@ -10,6 +10,7 @@ import msgspec
 from pydockmagic.engine.errors import InvalidParameter
 
 from .config import CreateRequest
+from .gojson import fold_keys, type_error
 
 __all__ = ["decode", "decode_create", "without_nulls"]
 
@@ -28,7 +29,7 @@ _KEYED = frozenset(
 )
 """Objects whose keys are the client's own: a null there says something."""
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def without_nulls(value: Any, *, keep: bool = False) -> Any:
@@ -49,13 +50,16 @@ def without_nulls(value: Any, *, keep: bool = False) -> Any:
 def decode(body: Mapping[str, Any], type_: type[T]) -> T:
     """Convert a decoded JSON object; raise ``InvalidParameter`` with the place of what is wrong."""
     try:
-        return msgspec.convert(without_nulls(body), type_)
+        return msgspec.convert(without_nulls(fold_keys(body, type_)), type_)
     except msgspec.ValidationError as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
+        raise InvalidParameter(f"invalid JSON: {type_error(error, type_)}") from None
 
 
 def decode_create(body: Mapping[str, Any]) -> CreateRequest:
     """Read the body of ``POST /containers/create``."""
     if not any(key not in ("HostConfig", "NetworkingConfig") for key in body):
         raise InvalidParameter("Config cannot be empty in order to create a container")
-    return decode(body, CreateRequest)
+    request = decode(body, CreateRequest)
+    memory = (body.get("HostConfig") or {}).get("KernelMemory")
+    request.kernel_memory = memory if isinstance(memory, int) else 0
+    return request
