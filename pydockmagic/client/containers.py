@@ -112,10 +112,10 @@ class ContainerCalls(Core):
         answer: list[Json] | None = self.request("GET", f"/containers/{path_part(container)}/changes")
         return answer or []
 
-    def container_stats(self, container: str) -> Json:
-        """Return one reading of a container's resource use."""
+    def container_stats(self, container: str, *, one_shot: bool = False) -> Json:
+        """Return one reading of a container's resource use; ``one_shot`` at once, without a second one to compare."""
         path = f"/containers/{path_part(container)}/stats"
-        answer: Json = self.request("GET", path, params={"stream": "0"})
+        answer: Json = self.request("GET", path, params={"stream": "0", "one-shot": one_shot})
         return answer
 
     def container_stats_stream(self, container: str) -> JsonStream:

@@ -1,4 +1,4 @@
-"""The engine's events, heard by one thread and handed to whoever follows a container; nothing is polled."""
+"""The engine's events, heard by one thread and handed to whoever shows what they are about; nothing is polled."""
 
 from __future__ import annotations
 
@@ -7,38 +7,28 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydockmagic.client import ApiError, ClientError
+from pydockmagic.client import ClientError
 
 if TYPE_CHECKING:
     from pydockmagic.client import Client, JsonStream
 
 __all__ = ["EventFeed", "Follower"]
 
-_SILENT = {
-    "exec_create",
-    "exec_start",
-    "exec_die",
-    "exec_detach",
-    "attach",
-    "detach",
-    "top",
-    "resize",
-    "export",
-    "copy",
-}
-"""Actions that change no state."""
-
 
 class Follower(Protocol):
-    """Something that shows containers."""
+    """Something that shows what events are about."""
 
     @property
-    def ids(self) -> frozenset[str]:
-        """The containers that are shown."""
+    def closed(self) -> bool:
+        """Whether nobody can see it any more."""
         ...
 
-    def refresh(self, container: str, event: dict[str, Any]) -> None:
-        """Ask anew how it stands with a container, of which the event tells."""
+    def concerns(self, event: dict[str, Any]) -> bool:
+        """Whether an event may change what is shown."""
+        ...
+
+    def refresh(self, event: dict[str, Any]) -> None:
+        """Show how it stands after an event that concerns it."""
         ...
 
     def fail(self, reason: str) -> None:
@@ -47,7 +37,7 @@ class Follower(Protocol):
 
 
 class EventFeed:
-    """Listens to the container events of one daemon until ``stop``, in a daemon thread."""
+    """Listens to the events of one daemon until ``stop``, in a daemon thread."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -55,7 +45,7 @@ class EventFeed:
         self._guard = threading.Lock()
         self._stopped = False
         # Opened here and now: what happens after this line is heard.
-        self._stream: JsonStream = client.events(filters={"type": ["container"]})
+        self._stream: JsonStream = client.events()
         # The copied context keeps what the thread prints in the cell that started it.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._listen,), daemon=True, name="pydock-events"
@@ -70,7 +60,8 @@ class EventFeed:
     def follow(self, follower: Follower, *, instead: Callable[[Follower], bool] = lambda _: False) -> None:
         """Hand events to a follower from now on, in the place of those for which ``instead`` is true."""
         with self._guard:
-            self._followers = [*(each for each in self._followers if not instead(each)), follower]
+            kept = [each for each in self._followers if not (each.closed or instead(each))]
+            self._followers = [*kept, follower]
 
     def stop(self) -> None:
         """Stop listening; returns when the thread has ended."""
@@ -92,16 +83,11 @@ class EventFeed:
             self._each(lambda follower: follower.fail(f"No longer live. {reason}"))
 
     def _tell(self, event: dict[str, Any]) -> None:
-        action = str(event.get("Action", "")).partition(":")[0]
-        container = str((event.get("Actor") or {}).get("ID", ""))
-        if action in _SILENT or not container:
-            return
-
         def refresh(follower: Follower) -> None:
-            if container in follower.ids:
+            if not follower.closed and follower.concerns(event):
                 try:
-                    follower.refresh(container, event)
-                except ApiError as error:
+                    follower.refresh(event)
+                except ClientError as error:
                     follower.fail(str(error))
 
         self._each(refresh)

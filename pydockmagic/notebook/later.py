@@ -1,4 +1,4 @@
-"""Something that is made in the background while the cell goes on, and waited for only by who asks for it."""
+"""Work in the background while the cell goes on: made once and waited for only by who asks, or done again and again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-__all__ = ["Later"]
+__all__ = ["Again", "Later"]
 
 T = TypeVar("T")
 
@@ -35,3 +35,38 @@ class Later(Generic[T]):
             self._value = self._make()
         except BaseException as error:  # noqa: BLE001 - handed on to who asks for the value
             self._error = error
+
+
+class Again:
+    """Does something again whenever it is asked, in a daemon thread and never twice at once.
+
+    However often it is asked while it is at work, it does it once more: a hundred events cost two looks.
+    """
+
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        self._work = work
+        self._name = name
+        self._guard = threading.Lock()
+        self._asked = False
+        self._busy = False
+        self._context = copy_context()
+
+    def ask(self) -> None:
+        """Have it done, now or after the time that is under way."""
+        with self._guard:
+            self._asked = True
+            if self._busy:
+                return
+            self._busy = True
+        # What a thread sends belongs to the cell that this object was made in.
+        run = self._context.copy().run
+        threading.Thread(target=run, args=(self._run,), daemon=True, name=self._name).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._guard:
+                if not self._asked:
+                    self._busy = False
+                    return
+                self._asked = False
+            self._work()

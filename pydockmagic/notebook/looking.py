@@ -1,9 +1,9 @@
-"""``%layers`` and ``%states``: what they take, what they show and what they return."""
+"""``%layers``, ``%states``, ``%inside`` and their like: what they take, what they show and what they return."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from pydockmagic.client import NotFound
 from pydockmagic.notebook.errors import DockerError
@@ -11,13 +11,19 @@ from pydockmagic.notebook.later import Later
 from pydockmagic.notebook.views import Kind, layers_of, states_of
 
 if TYPE_CHECKING:
-    from pydockmagic.client import Client
+    from pydockmagic.notebook.followers import SheetFollower, StatesFollower
     from pydockmagic.notebook.magics import DockMagic
     from pydockmagic.notebook.widgets.base import LiveView
-    from pydockmagic.notebook.widgets.layers import LayersView
-    from pydockmagic.notebook.widgets.states import StatesView
 
-__all__ = ["Shown", "layers", "states"]
+__all__ = ["Shown", "View", "inside", "layers", "states"]
+
+
+class View(Protocol):
+    """Something that can be looked at without a kernel: its text is ``str()`` of it."""
+
+    def html(self) -> str:
+        """Give it as static HTML."""
+        ...
 
 
 class Shown:
@@ -28,7 +34,7 @@ class Shown:
     ``x.widget``.
     """
 
-    def __init__(self, view: LayersView | StatesView, live: Later[LiveView] | None = None) -> None:
+    def __init__(self, view: View, live: Later[LiveView] | None = None) -> None:
         self.view = view
         self._live = live
 
@@ -47,7 +53,7 @@ class Shown:
 def layers(magics: DockMagic, words: Sequence[str]) -> Shown:
     """Show the layers of an image or a container."""
     kind: Kind = ""
-    names = list(words)
+    names = [word for word in words if word != "--files"]
     if names and names[0].startswith("--type"):
         option, _, value = names.pop(0).partition("=")
         value = value or (names.pop(0) if names else "")
@@ -57,11 +63,8 @@ def layers(magics: DockMagic, words: Sequence[str]) -> Shown:
     if len(names) != 1 or names[0].startswith("-"):
         raise DockerError("%layers requires exactly 1 argument.", hint=_LAYERS)
     client = magics.session.client
-    view, container = layers_of(client, names[0], kind, magics.session.engine())
-    if not magics.shows_live():
-        return Shown(view)
-    # The widget libraries take a quarter of a second to load: the static form is on the screen meanwhile.
-    return Shown(view, Later(lambda: magics.views.layers(view, client, container), "pydock-live"))
+    view, container = layers_of(client, names[0], kind, magics.session.engine(), read="--files" in words)
+    return _shown(magics, view, lambda: magics.views.layers(view, client, container))
 
 
 def states(magics: DockMagic, words: Sequence[str]) -> Shown:
@@ -73,20 +76,53 @@ def states(magics: DockMagic, words: Sequence[str]) -> Shown:
         view = states_of(client, words, magics.session.engine())
     except NotFound as error:
         raise DockerError(str(error), hint="%container ls -a lists what there is") from None
-    if not magics.shows_live():
-        return Shown(view)
-    return Shown(view, Later(lambda: _follow(magics, client, view), "pydock-live"))
+
+    def follow() -> LiveView:
+        from pydockmagic.notebook.followers import StatesFollower  # noqa: PLC0415 - loads the widget libraries
+
+        return _followed(magics, StatesFollower(magics.views.states(view), client))
+
+    return _shown(magics, view, follow)
 
 
-def _follow(magics: DockMagic, client: Client, view: StatesView) -> LiveView:
-    from pydockmagic.notebook.live import StatesFollower  # noqa: PLC0415 - loads the widget libraries
+def inside(magics: DockMagic, words: Sequence[str]) -> Shown:
+    """Show a container as the kernel sees it, and go on showing it."""
+    if len(words) != 1 or words[0].startswith("-"):
+        raise DockerError("%inside requires exactly 1 argument.", hint="%inside CONTAINER")
+    from pydockmagic.notebook.insides import read_inside  # noqa: PLC0415 - only for this look
+    from pydockmagic.notebook.widgets.inside import inside_sheet  # noqa: PLC0415
 
-    widget = magics.views.states(view)
-    follower = StatesFollower(widget, client)
+    client, engine = magics.session.client, magics.session.engine()
+    try:
+        seen = read_inside(client, words[0])
+    except NotFound as error:
+        raise DockerError(str(error), hint="%container ls -a lists what there is") from None
+    sheet = inside_sheet(seen, engine)
+
+    def follow() -> LiveView:
+        from pydockmagic.notebook.followers import InsideFollower  # noqa: PLC0415
+
+        widget = magics.views.sheet(sheet)
+        return _followed(magics, InsideFollower(widget, client, seen, engine))
+
+    return _shown(magics, sheet, follow)
+
+
+def _shown(magics: DockMagic, view: View, make: Callable[[], LiveView]) -> Shown:
+    """Show a view, and where somebody looks make the live one in the background.
+
+    The widget libraries take a quarter of a second to load: the static form is on the screen meanwhile.
+    """
+    return Shown(view, Later(make, "pydock-live") if magics.shows_live() else None)
+
+
+def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower) -> LiveView:
+    """Have a live view kept up to date, by this follower alone."""
+    widget = follower.widget
     magics.session.follow().follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
     # Asked once more now that the feed listens: nothing that happened in between is missed.
     follower.catch_up()
     return widget
 
 
-_LAYERS = "%layers [--type image|container] NAME"
+_LAYERS = "%layers [--type image|container] [--files] NAME"

@@ -124,6 +124,18 @@ class DockMagic(Magics):
         return self._one(["system"], line, None)
 
     @no_var_expand
+    @line_magic
+    def builder(self, line: str) -> Any:
+        """Manage builds: ``%builder build``, ``prune``."""
+        return self._one(["builder"], line, None)
+
+    @no_var_expand
+    @line_magic
+    def context(self, line: str) -> Any:
+        """Choose among docker contexts: ``%context ls``, ``use NAME``, ``create`` ..."""
+        return self._one(["context"], line, None)
+
+    @no_var_expand
     @cell_magic
     def dockerfile(self, line: str, cell: str) -> Any:
         """Build an image; the cell is its Dockerfile: ``%%dockerfile -t NAME [--context DIR] [OPTIONS]``.
@@ -163,6 +175,19 @@ class DockMagic(Magics):
 
         with guarded():
             return looking.states(self, self._words(line))
+
+    @no_var_expand
+    @line_magic
+    def inside(self, line: str) -> Any:
+        """Show a container as the kernel sees it: ``%inside CONTAINER``.
+
+        Its processes with their pids on the host and in the container, its namespaces beside the host's, its mounts,
+        user ids, limits and capabilities.
+        """
+        from . import looking  # noqa: PLC0415
+
+        with guarded():
+            return looking.inside(self, self._words(line))
 
     @no_var_expand
     @line_magic("engine")  # type: ignore[arg-type]  # IPython forgets the form with a name
@@ -205,6 +230,8 @@ class DockMagic(Magics):
 
     def _one(self, noun: list[str], line: str, cell: str | None) -> Any:
         words = [*noun, *self._words(line)]
+        if words[:2] == ["context", "use"]:
+            self.session.stop_feed()
         if cell is not None:
             _check_input(words)
         return self.run(words, None if cell is None else cell.encode())

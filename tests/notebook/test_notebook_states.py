@@ -7,7 +7,7 @@ import pytest
 from support.markup_check import check_static
 from support.samples import DB, LIFECYCLE, WEB, step
 
-from pydockmagic.notebook.live import told
+from pydockmagic.notebook.followers import told
 from pydockmagic.notebook.widgets.diagram import GONE, draw, lay_out
 from pydockmagic.notebook.widgets.records import StateHistory, Transition
 from pydockmagic.notebook.widgets.states import StatesView, move, outcome

@@ -1,0 +1,203 @@
+"""Graphs of boxes in columns: networks and containers, volumes, the stages of a build.
+
+A box has a title and rows, and a line may begin or end at a row: so what would be a label on a line (an address, a
+path, a port) stands in a row, and labels never lie on each other. One geometry serves the static drawing here and the
+live one in ``sheet.js``; every box also says in words what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+__all__ = ["Box", "Graph", "Line", "Node", "Row", "describe", "draw", "lay_out"]
+
+_TITLE, _ROW, _PAD, _GAP, _BETWEEN, _MARGIN = 22, 17, 9, 16, 96, 8
+_LETTER, _MONO = 7.2, 6.7
+_NARROW, _WIDE = 120, 330
+_STROKE, _TEXT, _STRONG = "#8a8f98", "#787e88", "#2563eb"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of text in a box: ``text`` on the left, ``aside`` on the right."""
+
+    text: str
+    aside: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box to be placed in a column. ``words`` say in a sentence what the picture shows of it."""
+
+    key: str
+    column: int
+    title: str
+    rows: Sequence[Row] = ()
+    about: str = ""
+    """What it is, above the title: ``container``, ``network``."""
+    words: str = ""
+    faint: bool = False
+    """Drawn with a broken border: it does not run, nobody uses it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line between two boxes, at a row of each or (-1) at the title."""
+
+    source: str
+    target: str
+    source_row: int = -1
+    target_row: int = -1
+    arrow: bool = False
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node with its place: the upper left corner and the size."""
+
+    node: Node
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def level(self, row: int) -> float:
+        """Give the height at which a line meets a row."""
+        if row < 0:
+            return self.y + _PAD + _label(self.node) + _TITLE / 2 - 2
+        return self.y + _PAD + _label(self.node) + _TITLE + row * _ROW + _ROW / 2
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Boxes and lines in a drawing."""
+
+    nodes: tuple[Box, ...] = ()
+    lines: tuple[tuple[Line, str], ...] = ()
+    """Each with the path to draw."""
+    width: int = 0
+    height: int = 0
+
+
+def lay_out(nodes: Iterable[Node], lines: Iterable[Line]) -> Graph:
+    """Place boxes in their columns, each near those that it is connected to."""
+    lines = list(lines)
+    columns: dict[int, list[Node]] = {}
+    for node in nodes:
+        columns.setdefault(node.column, []).append(node)
+    boxes: dict[str, Box] = {}
+    x = float(_MARGIN)
+    tallest = max((_stacked(column) for column in columns.values()), default=0)
+    for at in sorted(columns):
+        column = _ordered(columns[at], boxes, lines)
+        width = max(_width(node) for node in column)
+        y = _MARGIN + (tallest - _stacked(column)) / 2
+        for node in column:
+            boxes[node.key] = Box(node, x, y, width, _height(node))
+            y += _height(node) + _GAP
+        x += width + _BETWEEN
+    paths = tuple((line, _path(line, boxes)) for line in lines if line.source in boxes and line.target in boxes)
+    width = int(x - _BETWEEN + _MARGIN) if boxes else 0
+    return Graph(tuple(boxes.values()), paths, width, int(tallest + 2 * _MARGIN) if boxes else 0)
+
+
+def describe(graph: Graph) -> str:
+    """Say in words what the drawing shows."""
+    return " ".join(box.node.words or box.node.title for box in graph.nodes)
+
+
+def draw(graph: Graph) -> str:
+    """Draw as SVG text that lies on white and on black."""
+    size = f'viewBox="0 0 {graph.width} {graph.height}" width="{graph.width}" height="{graph.height}"'
+    head = f'<path d="M0 .5 8 4 0 7.5z" fill="{_STROKE}"/>'
+    marker = 'id="a" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui,-apple-system,Segoe UI,sans-serif">',
+        f'<defs><marker {marker} markerUnits="userSpaceOnUse" orient="auto">{head}</marker></defs>',
+    ]
+    for line, path in graph.lines:
+        end = ' marker-end="url(#a)"' if line.arrow else ""
+        parts.append(f'<path d="{path}" fill="none" stroke="{_STROKE}" stroke-width="1.3"{end}/>')
+    parts += [_draw_box(box) for box in graph.nodes]
+    return "".join(parts) + "</svg>"
+
+
+def _label(node: Node) -> float:
+    return 14 if node.about else 0
+
+
+def _height(node: Node) -> float:
+    return 2 * _PAD + _label(node) + _TITLE + len(node.rows) * _ROW - (0 if node.rows else 4)
+
+
+def _width(node: Node) -> float:
+    wanted = [len(node.title) * _LETTER + 6]
+    wanted += [(len(row.text) + (len(row.aside) + 2 if row.aside else 0)) * _MONO for row in node.rows]
+    return float(min(_WIDE, max(_NARROW, *wanted) + 2 * _PAD + 4))
+
+
+def _stacked(column: Sequence[Node]) -> float:
+    return sum(_height(node) for node in column) + _GAP * (len(column) - 1)
+
+
+def _ordered(column: Sequence[Node], placed: Mapping[str, Box], lines: Sequence[Line]) -> list[Node]:
+    """Order a column by where the boxes stand that its own are connected to; as given where there are none."""
+
+    def height(node: Node) -> float:
+        levels = []
+        for line in lines:
+            if line.target == node.key and line.source in placed:
+                levels.append(placed[line.source].level(line.source_row))
+            elif line.source == node.key and line.target in placed:
+                levels.append(placed[line.target].level(line.target_row))
+        return sum(levels) / len(levels) if levels else float("inf")
+
+    return sorted(column, key=height)
+
+
+def _path(line: Line, boxes: Mapping[str, Box]) -> str:
+    source, target = boxes[line.source], boxes[line.target]
+    y1, y2 = source.level(line.source_row), target.level(line.target_row)
+    if source.node.column == target.node.column:  # out on the right and in again, around what lies between
+        x = source.x + source.width
+        reach = min(_BETWEEN - 14, 18 + abs(y2 - y1) / 6)
+        return f"M{x:.0f} {y1:.1f}C{x + reach:.0f} {y1:.1f} {x + reach:.0f} {y2:.1f} {x:.0f} {y2:.1f}"
+    if source.node.column < target.node.column:
+        x1, x2 = source.x + source.width, target.x
+    else:
+        x1, x2 = source.x, target.x + target.width
+    middle = (x1 + x2) / 2
+    return f"M{x1:.0f} {y1:.1f}C{middle:.0f} {y1:.1f} {middle:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"
+
+
+def _draw_box(box: Box) -> str:
+    node, x, y = box.node, box.x, box.y
+    broken = ' stroke-dasharray="4 3"' if node.faint else ""
+    shape = f'x="{x:.0f}" y="{y:.1f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="8"'
+    parts = [f'<rect {shape} fill="{_STROKE}" fill-opacity=".08" stroke="{_STROKE}"{broken}/>']
+    left, right = x + _PAD + 2, x + box.width - _PAD - 2
+    if node.about:
+        parts.append(
+            f'<text x="{left:.0f}" y="{y + _PAD + 8:.1f}" font-size="10.5" fill="{_TEXT}">{escape(node.about)}</text>'
+        )
+    title = fit(node.title, box.width - 2 * _PAD, _LETTER)
+    level = box.level(-1) + 5
+    parts.append(
+        f'<text x="{left:.0f}" y="{level:.1f}" font-size="13.5" font-weight="700" fill="{_TEXT}">{escape(title)}</text>'
+    )
+    for at, row in enumerate(node.rows):
+        level = box.level(at) + 4
+        text = f'y="{level:.1f}" font-size="11" font-family="ui-monospace,Menlo,Consolas,monospace" fill="{_TEXT}"'
+        room = box.width - 2 * _PAD - (len(row.aside) + 2) * _MONO * bool(row.aside)
+        parts.append(f'<text x="{left:.0f}" {text}>{escape(fit(row.text, room, _MONO))}</text>')
+        if row.aside:
+            parts.append(f'<text x="{right:.0f}" text-anchor="end" {text}>{escape(row.aside)}</text>')
+    return "".join(parts)
+
+
+def fit(text: str, room: float, letter: float) -> str:
+    """Shorten a text to the room there is."""
+    most = max(2, int(room / letter))
+    return text if len(text) <= most else text[: most - 1] + "…"
