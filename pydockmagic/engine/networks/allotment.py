@@ -105,6 +105,7 @@ class Allotment:
             gateway=network.gateway,
             address6=address6,
             gateway6=network.gateway6 if address6 else "",
+            link_local=_link_local(ipam.get("LinkLocalIPs") or ()),
             aliases=aliases,
             dns_names=() if network.predefined else tuple(dict.fromkeys(named)),
             settings=settings,
@@ -126,6 +127,14 @@ class Allotment:
             raise EngineError(
                 f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error}"
             ) from error
+
+
+def _link_local(texts: Iterable[str]) -> tuple[str, ...]:
+    try:
+        addresses = [ipaddress.ip_address(text) for text in texts if text]
+    except ValueError as error:
+        raise InvalidParameter(f"invalid link local IP address: {error}") from None
+    return tuple(f"{address}/{64 if address.version == 6 else 16}" for address in addresses)
 
 
 def check_settings(network: Network, settings: Mapping[str, Any]) -> None:

@@ -65,6 +65,7 @@ class Interface:
     """The default route; empty for none."""
     address6: ipaddress.IPv6Interface | None = None
     gateway6: str = ""
+    more: tuple[ipaddress.IPv4Interface | ipaddress.IPv6Interface, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -388,6 +389,7 @@ def _configure(netlink: NetlinkSocket, index: int, interface: Interface) -> None
     ]
     if interface.address6 is not None:
         messages.append(add_address(index, interface.address6))
+    messages += [add_address(index, address) for address in interface.more]
     messages += [add_default_route(index, way) for way in (interface.gateway, interface.gateway6) if way]
     netlink.send(messages)
 

@@ -79,6 +79,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str = ""
     address6: str = ""
     gateway6: str = ""
+    link_local: tuple[str, ...] = ()
+    """Further addresses of the interface, with their prefix lengths (``--link-local-ip``)."""
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = msgspec.field(default_factory=dict)

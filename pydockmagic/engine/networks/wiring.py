@@ -311,6 +311,7 @@ def _interface(endpoint: Endpoint, *, leads_out: bool) -> Interface:
         endpoint.gateway if leads_out else "",
         ipaddress.IPv6Interface(endpoint.address6) if endpoint.address6 else None,
         endpoint.gateway6 if leads_out else "",
+        tuple(ipaddress.ip_interface(text) for text in endpoint.link_local),
     )
 
 

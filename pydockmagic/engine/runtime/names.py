@@ -33,7 +33,9 @@ _PORT = 53
 _PATIENCE = 4.0
 _MORE_SECONDS = 0.05
 _MAX_PENDING = 512
-_REVERSE = ".in-addr.arpa"
+_REVERSE, _REVERSE6 = ".in-addr.arpa", ".ip6.arpa"
+_TYPES = {False: _TYPE_A, True: _TYPE_AAAA}
+"""Which kind of record holds an address, by whether it is one of IPv6."""
 
 
 class Question(NamedTuple):
@@ -72,8 +74,8 @@ def answer(request: bytes, table: Mapping[str, Any]) -> bytes | None:
     question = read_question(request)
     if question is None:
         return None
-    if question.name.endswith(_REVERSE):
-        address = ".".join(reversed(question.name.removesuffix(_REVERSE).split(".")))
+    address = _address_of(question.name)
+    if address:
         name = table.get("reverse", {}).get(address)
         if name is None:
             return None
@@ -81,12 +83,29 @@ def answer(request: bytes, table: Mapping[str, Any]) -> bytes | None:
         return _reply(request, question, _NO_ERROR, records)
     addresses = table.get("names", {}).get(question.name)
     if addresses is not None:
-        found = [socket.inet_aton(address) for address in addresses] if question.kind == _TYPE_A else []
+        found = [_packed(address) for address in addresses if _TYPES[":" in address] == question.kind]
         random.shuffle(found)  # whoever shares a name shares the work
-        return _reply(request, question, _NO_ERROR, [_record(_TYPE_A, packed) for packed in found])
+        return _reply(request, question, _NO_ERROR, [_record(question.kind, packed) for packed in found])
     if question.name and "." not in question.name and question.kind in (_TYPE_A, _TYPE_AAAA):
         return _reply(request, question, _NO_SUCH_NAME)  # no resolver of the world knows names without a dot
     return None
+
+
+def _address_of(name: str) -> str:
+    """Give the address that a reverse name asks about; empty for any other name."""
+    if name.endswith(_REVERSE):
+        return ".".join(reversed(name.removesuffix(_REVERSE).split(".")))
+    digits = name.removesuffix(_REVERSE6).replace(".", "")[::-1]
+    if not name.endswith(_REVERSE6) or len(digits) != 32:
+        return ""
+    try:
+        return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))
+    except ValueError:
+        return ""
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def _reply(request: bytes, question: Question, code: int, records: Sequence[bytes] = ()) -> bytes:
