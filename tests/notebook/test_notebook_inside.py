@@ -39,7 +39,9 @@ SEEN = Inside(
     uid_map=[IdRange(inside=0, outside=100000, count=65536)],
     cgroup=Cgroup(version="2", path="/docker/c", memory_usage=1_000_000, memory_limit=4_000_000, pids=2, cpus=4,
                   cpu_nanoseconds=1_500_000_000, cpu_limit=0.5),
-    capabilities=Capabilities(effective=["CAP_CHOWN", "CAP_SYS_ADMIN"], all=["CAP_CHOWN", "CAP_NET_RAW", "CAP_SYS_ADMIN"]),
+    capabilities=Capabilities(
+        effective=["CAP_CHOWN", "CAP_SYS_ADMIN"], all=["CAP_CHOWN", "CAP_NET_RAW", "CAP_SYS_ADMIN"]
+    ),
     no_new_privileges=True,
     seccomp="filter",
 )  # fmt: skip
