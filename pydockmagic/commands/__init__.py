@@ -18,6 +18,7 @@ from .context import (
     Quiet,
     Terminal,
 )
+from .dockerfiles import complete_dockerfile, explain_instruction
 from .errors import CommandError, Interrupted, UsageError, WordsError
 from .execute import build, execute, help_text
 from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
@@ -45,7 +46,9 @@ __all__ = [
     "WordsError",
     "build",
     "complete",
+    "complete_dockerfile",
     "execute",
+    "explain_instruction",
     "grammar",
     "help_text",
     "split",

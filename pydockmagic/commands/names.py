@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .grammar import Command
 
-__all__ = ["names_for"]
+__all__ = ["image_names", "names_for"]
 
 Names = list[tuple[str, str, str]]
 
@@ -41,9 +41,9 @@ def _names(command: Command, option: str | None, position: int, client: Client) 
         return _containers(client, command.path) if option in {"volumes-from", "link"} else []
     noun = command.noun
     if command.path in _IMAGE_FIRST:
-        return _images(client) if position == 0 else []
+        return image_names(client) if position == 0 else []
     if noun == "image" and command.verb in {"rm", "inspect", "history", "save", "tag", "push", "ls", "pull"}:
-        return _images(client)
+        return image_names(client)
     if noun == "network":
         return _networks(client) if position == 0 else _containers(client, command.path)
     if noun == "volume":
@@ -54,11 +54,12 @@ def _names(command: Command, option: str | None, position: int, client: Client) 
             return []
         return _containers(client, command.path)
     if command.path == "inspect":
-        return [*_containers(client, command.path), *_images(client)]
+        return [*_containers(client, command.path), *image_names(client)]
     return []
 
 
-def _images(client: Client) -> Names:
+def image_names(client: Client) -> Names:
+    """Return the names of all images, without `:latest`."""
     found: Names = []
     for image in client.images():
         for tag in image.get("RepoTags") or ():

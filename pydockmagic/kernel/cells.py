@@ -1,13 +1,15 @@
-"""What a cell of the Docker kernel is: a Dockerfile, docker commands, Python, or a magic. Pure text in, text out."""
+"""What a cell of the Docker kernel is: a Dockerfile, docker commands, a Compose file, Python, or a magic."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-__all__ = ["Kind", "kind_of", "translated"]
+from pydockmagic.notebook.errors import DockerError
 
-Kind = Literal["empty", "dockerfile", "commands", "python", "magic"]
+__all__ = ["Kind", "build_options", "kind_of", "refuse_compose", "translated"]
+
+Kind = Literal["empty", "dockerfile", "compose", "commands", "python", "magic"]
 
 _FILE_WORDS = (
     "ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME"
@@ -16,6 +18,7 @@ _FILE_WORDS = (
 # Docker's instructions may be written small, and so are its commands: `run` in small letters is a command.
 _INSTRUCTION = re.compile(rf"(?:{_FILE_WORDS})\s|(?i:FROM\s|ARG\s+\w+)")
 _DIRECTIVE = re.compile(r"#\s*(syntax|escape|check)\s*=", re.IGNORECASE)
+_COMPOSE = re.compile(r"(?:services|version|name|networks|volumes|configs|secrets|include|x-[\w.-]+)\s*:(?:\s|$)")
 _OPTIONS = re.compile(r"#\s*docker\s+build\s+(.*)", re.IGNORECASE)
 
 
@@ -31,7 +34,7 @@ def kind_of(code: str) -> Kind:
             return "magic"
         if _DIRECTIVE.match(text) or _INSTRUCTION.match(text):
             return "dockerfile"
-        return "commands"
+        return "compose" if _COMPOSE.match(line) else "commands"
     return "empty"
 
 
@@ -44,9 +47,19 @@ def translated(code: str) -> str:
         return code
     if kind == "dockerfile":
         return f"get_ipython().run_cell_magic('dockerfile', {build_options(code)!r}, {code!r})"
+    if kind == "compose":
+        return "__import__('pydockmagic.kernel.cells', fromlist=['_']).refuse_compose()"
     if kind == "commands":
         return f"get_ipython().run_cell_magic('docker', '', {code!r})"
     return ""
+
+
+def refuse_compose() -> None:
+    """Say that a cell was recognised as a Compose file, and what can be done with it now."""
+    raise DockerError(
+        "this cell is a Compose file, which the kernel does not run yet",
+        hint="Save it as compose.yaml and run docker-compose in a terminal: DOCKER_HOST is what %engine status shows.",
+    )
 
 
 def build_options(code: str) -> str:

@@ -72,25 +72,78 @@ class DockerKernel(IPythonKernel):
             return {"status": "incomplete", "indent": ""}
         return {"status": "complete"}
 
+    async def do_history(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Give what was typed; the running session by its own number, which IPython writes as 0 in a range."""
+        reply: dict[str, Any] = super().do_history(*arguments, **options)  # type: ignore[no-untyped-call]
+        number = self._shell.history_manager.session_number
+        reply["history"] = [(session or number, *rest) for session, *rest in reply["history"]]
+        return reply
+
     async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
-        """Complete a docker line as ``%docker`` does."""
-        if kind_of(code) not in ("commands", "empty"):
+        """Complete a docker line as ``%docker`` does, and a Dockerfile as ``%%dockerfile`` does."""
+        kind = kind_of(code)
+        if kind not in ("commands", "empty", "dockerfile"):
             reply: dict[str, Any] = super().do_complete(code, cursor_pos)  # type: ignore[no-untyped-call]
             return reply
-        from pydockmagic.commands import Context, complete  # noqa: PLC0415
+        from pydockmagic.commands import Context, complete, complete_dockerfile  # noqa: PLC0415
 
-        start = code.rfind("\n", 0, cursor_pos) + 1
-        line = code[start:cursor_pos]
-        prefix = len(line) - len(line.lstrip())
-        if line.lstrip().startswith("docker "):
-            prefix += len("docker ")
-        start += prefix
-        found = complete(line[prefix:], None, Context(connection=self._magics.session.connection))
-        begin = start + (found[0].start if found else cursor_pos - start)
+        context = Context(connection=self._magics.session.connection)
+        start = 0
+        if kind == "dockerfile":
+            found = complete_dockerfile(code, cursor_pos, context)
+        else:
+            start, line = _command_at(code, cursor_pos)
+            found = complete(line, None, context)
         return {
             "status": "ok",
             "matches": [place.text for place in found],
-            "cursor_start": begin,
+            "cursor_start": start + found[0].start if found else cursor_pos,
             "cursor_end": cursor_pos,
-            "metadata": {},
+            "metadata": {
+                "_jupyter_types_experimental": [
+                    {"start": start + place.start, "end": cursor_pos, "text": place.text, "type": place.kind}
+                    for place in found
+                ]
+            },
         }
+
+    async def do_inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """Explain the docker command or the instruction at the cursor."""
+        text = _explained(code, cursor_pos)
+        if text is None:
+            reply: dict[str, Any] = super().do_inspect(  # type: ignore[no-untyped-call]
+                code, cursor_pos, detail_level, omit_sections
+            )
+            return reply
+        return {"status": "ok", "found": bool(text), "data": {"text/plain": text} if text else {}, "metadata": {}}
+
+
+def _command_at(code: str, cursor: int) -> tuple[int, str]:
+    """Give where the words after ``docker`` begin on the line at the cursor, and those up to the cursor."""
+    start = code.rfind("\n", 0, cursor) + 1
+    line = code[start:cursor]
+    prefix = len(line) - len(line.lstrip())
+    if line.lstrip().startswith("docker "):
+        prefix += len("docker ")
+    return start + prefix, line[prefix:]
+
+
+def _explained(code: str, cursor: int) -> str | None:
+    """Explain docker's part of a cell: empty where there is nothing to say, ``None`` where it is not docker's."""
+    kind = kind_of(code)
+    if kind == "dockerfile":
+        from pydockmagic.commands import explain_instruction  # noqa: PLC0415
+
+        return explain_instruction(code, cursor) or ""
+    if kind != "commands":
+        return None
+    from pydockmagic.commands import CommandError, help_text, split  # noqa: PLC0415
+
+    end = code.find("\n", cursor)
+    _, line = _command_at(code, len(code) if end < 0 else end)
+    try:
+        return help_text(split(line))
+    except CommandError:
+        return None  # a name of Python's, perhaps

@@ -40,12 +40,14 @@ class TestDockerKernel(jupyter_kernel_test.KernelTests):
     completion_samples = (
         {"text": "contai", "matches": {"container"}},
         {"text": "docker image pru", "matches": {"prune"}},
+        {"text": "FROM busybox AS build\nWORK", "matches": {"WORKDIR "}},
+        {"text": "FROM busybox AS build\nFROM scratch\nCOPY --from=b", "matches": {"--from=build"}},
     )
     complete_code_samples = ("ps -a", "%%python\nx = 1")
     incomplete_code_samples = ("run --rm \\",)
     code_history_pattern = "*6 ? 7"
-    supported_history_operations = ("tail", "search")  # IPython numbers the running session 0 in a range
+    supported_history_operations = ("tail", "search", "range")
     code_stderr = "%%python\nimport sys\nprint('oops', file=sys.stderr)"
     code_clear_output = "%%python\nfrom IPython.display import clear_output\nclear_output()"
-    code_inspect_sample = "print"
+    code_inspect_sample = "docker run"
     code_page_something = "%docker?"
