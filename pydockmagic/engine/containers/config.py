@@ -33,6 +33,7 @@ __all__ = [
 _SPECIAL = {
     "uts_mode": "UTSMode",
     "container_id_file": "ContainerIDFile",
+    "kernel_memory_tcp": "KernelMemoryTCP",
     "blkio_device_read_iops": "BlkioDeviceReadIOps",
     "blkio_device_write_iops": "BlkioDeviceWriteIOps",
     "io_maximum_iops": "IOMaximumIOps",
@@ -214,6 +215,7 @@ class HostConfig(_Api):
     devices: list[DeviceMapping] | None = None
     device_cgroup_rules: list[str] | None = None
     device_requests: list[dict[str, Any]] | None = None
+    kernel_memory_tcp: int | UnsetType = UNSET
     memory_reservation: int = 0
     memory_swap: int = 0
     memory_swappiness: int | None = None
@@ -257,7 +259,11 @@ class NetworkingConfig(_Api):
 
 
 class CreateRequest(ContainerConfig):
-    """The body of ``POST /containers/create``."""
+    """The body of ``POST /containers/create``, and of its query what is no part of the container."""
+
+    platform: str = ""
+    kernel_memory: int = 0
+    """Of ``HostConfig``, which clients before API 1.42 send."""
 
     host_config: HostConfig = msgspec.field(default_factory=HostConfig)
     networking_config: NetworkingConfig = msgspec.field(default_factory=NetworkingConfig)
@@ -278,5 +284,6 @@ class UpdateRequest(_Api):
     cpuset_mems: str = ""
     memory_reservation: int = 0
     memory_swap: int = 0
+    kernel_memory: int = 0
     pids_limit: int | None = None
     restart_policy: RestartPolicy | None = None

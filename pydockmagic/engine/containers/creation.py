@@ -20,14 +20,16 @@ from pydockmagic.engine.volumes import mounts
 from pydockmagic.engine.volumes.records import MountPoint
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
-from . import links, merging, validation
+from . import links, merging, platforms, validation
 from .config import ContainerConfig, CreateRequest, EndpointSettings, HostConfig
 from .container import Container
 from .core import Core
+from .joins import name_joins
 from .logoptions import check_log_config
 from .names import random_name
 from .records import ContainerRecord
-from .specs import limits, parse_security
+from .resources import kernel_memory
+from .security import parse_security
 
 __all__ = ["Created", "Creator"]
 
@@ -67,17 +69,19 @@ class Creator:
         document = core.images.config(image.id)
         merging.merge_image(config, document.get("config") or {})
         validation.check_config(config)
-        warnings = validation.check_host_config(host, config, core.surroundings.runtime_name)
+        warnings = platforms.check(document, request.platform, config.image)
+        warnings += kernel_memory(request.kernel_memory)
+        warnings += validation.check_host_config(host, config, core.surroundings.runtime_name, cgroups.layout().support)
         parse_security(host.security_opt)
         merging.fill_host_config(
             host, cgroup_version=core.surroundings.cgroup_version, runtime=core.surroundings.runtime_name
         )
-        warnings += cgroups.warnings_for(msgspec.to_builtins(limits(host)))
+        warnings += core.networks.advise(host.network_mode)
         command = merging.command_line(config)
         if not command:
             raise InvalidParameter("No command specified")
         check_log_config(host.log_config)
-        self._check_joins(host.network_mode, host.pid_mode, host.ipc_mode)
+        name_joins(host, core.store)
         identity = new_id()
         if not config.hostname and not host.network_mode.startswith("container:"):
             shares_host = host.network_mode == "host" or host.uts_mode == "host"
@@ -143,11 +147,6 @@ class Creator:
 
     def _mounts_of(self, name: str) -> Sequence[MountPoint]:
         return [mount for mount in self._core.store.get(name).record.mounts if mount.kind != "tmpfs"]
-
-    def _check_joins(self, *modes: str) -> None:
-        for mode in modes:
-            if mode.startswith("container:"):
-                self._core.store.get(mode.partition(":")[2])
 
 
 def _inside(root: Path, path: str) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from pydockmagic.engine.errors import NotFound
 from pydockmagic.engine.timestamps import rfc3339
@@ -18,6 +17,7 @@ from .container import Container
 from .core import Core
 from .lifecycle import Lifecycle
 from .records import ContainerRecord
+from .security import parse_security
 from .status import status_text
 from .usage import directory_size
 
@@ -52,7 +52,7 @@ class Describer:
             "Platform": "linux",
             "MountLabel": "",
             "ProcessLabel": "",
-            "AppArmorProfile": "",
+            "AppArmorProfile": parse_security(record.host_config.security_opt).apparmor,
             "ExecIDs": [exec_id for exec_id, running in container.exec_ids.items() if running] or None,
             "HostConfig": self._host_config(record),
             "GraphDriver": self._graph_driver(record),
@@ -191,7 +191,7 @@ def _network_settings(record: ContainerRecord) -> dict[str, Any]:
         "Bridge": "",
         "SandboxID": record.sandbox_id if live else "",
         "SandboxKey": f"/proc/{record.state.pid}/ns/net" if live else "",
-        "Ports": _published(record) if live else {},
+        "Ports": record.ports if live else {},
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
@@ -209,16 +209,10 @@ def _network_settings(record: ContainerRecord) -> dict[str, Any]:
     }
 
 
-def _published(record: ContainerRecord) -> dict[str, list[dict[str, str]] | None]:
-    exposed = record.config.exposed_ports
-    every: dict[str, list[dict[str, str]] | None] = dict.fromkeys(exposed if exposed is not UNSET else ())
-    return every | record.ports
-
-
 def ports_of(record: ContainerRecord) -> list[dict[str, Any]]:
     """Give the ``Ports`` of a row: each published address, and what is only exposed."""
     rows: list[dict[str, Any]] = []
-    for port, bindings in _published(record).items():
+    for port, bindings in record.ports.items():
         number, _, protocol = port.partition("/")
         plain = {"PrivatePort": int(number), "Type": protocol or "tcp"}
         if not bindings:

@@ -66,7 +66,7 @@ def _merge_environment(config: ContainerConfig, image: Mapping[str, Any]) -> Non
     own = list(config.env or [])
     names = {entry.partition("=")[0] for entry in own}
     inherited = [entry for entry in image.get("Env") or [] if entry.partition("=")[0] not in names]
-    config.env = own + inherited
+    config.env = own + inherited if own or inherited else config.env or image.get("Env")
 
 
 def _merge_health(config: ContainerConfig, image: Mapping[str, Any]) -> None:
@@ -119,15 +119,12 @@ def fill_host_config(host: HostConfig, *, cgroup_version: str, runtime: str) -> 
     host.port_bindings = {_with_protocol(port): bindings for port, bindings in host.port_bindings.items()}
     if host.memory > 0 and host.memory_swap == 0:
         host.memory_swap = 2 * host.memory
-    if host.memory_swappiness is not None and host.memory_swappiness < 0:
-        host.memory_swappiness = None
     if host.pids_limit is not None and host.pids_limit <= 0:
         host.pids_limit = None
     if not host.oom_kill_disable and cgroup_version == "2":
         host.oom_kill_disable = None
-    if host.privileged:
-        host.masked_paths = host.masked_paths or []
-        host.readonly_paths = host.readonly_paths or []
-    else:
+    if host.security_opt is None and (host.privileged or "host" in (host.ipc_mode, host.pid_mode)):
+        host.security_opt = ["label=disable"]
+    if not host.privileged:
         host.masked_paths = list(defaults.MASKED_PATHS) if host.masked_paths is None else host.masked_paths
         host.readonly_paths = list(defaults.READONLY_PATHS) if host.readonly_paths is None else host.readonly_paths

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from pydockmagic.engine.errors import EngineError, InvalidParameter
-from pydockmagic.engine.runtime import defaults
 from pydockmagic.engine.runtime.spec import (
     CgroupLimits,
     ContainerSpec,
-    Device,
     Mount,
     Namespaces,
     PortForward,
@@ -25,9 +20,11 @@ from pydockmagic.engine.runtime.spec import (
 from pydockmagic.engine.volumes.records import MountPoint
 
 from .config import ContainerConfig, HostConfig, ThrottleDevice
+from .hostdevices import check_throttled, devices
 from .logoptions import log_target
 from .merging import environment
 from .records import ContainerRecord
+from .security import capabilities, check_sysctls, parse_security
 from .validation import ALL_CAPABILITIES
 
 __all__ = ["Files", "build", "capabilities", "exec_process", "limits", "parse_security"]
@@ -49,42 +46,6 @@ class Files(msgspec.Struct, frozen=True):
         return cls(home, home / f"{container_id}-json.log", home / "hostname", home / "hosts", home / "resolv.conf")
 
 
-class Security(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--security-opt`` asked for."""
-
-    seccomp: str = "default"
-    no_new_privileges: bool = False
-
-
-def parse_security(options: Sequence[str] | None) -> Security:
-    """Read ``--security-opt``; raise ``InvalidParameter`` for unknown ones."""
-    seccomp, locked = "default", False
-    for option in options or ():
-        name, separator, value = option.partition("=")
-        if not separator:
-            name, separator, value = option.partition(":")
-        if name == "no-new-privileges":
-            if value not in ("", "true", "false"):
-                raise InvalidParameter(f'invalid --security-opt: "{option}"')
-            locked = value != "false"
-        elif name == "seccomp" and value:
-            seccomp = {"builtin": "default"}.get(value, value)
-        elif name not in ("apparmor", "label", "systempaths", "writable-cgroups") or not value:
-            raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
-    return Security(seccomp=seccomp, no_new_privileges=locked)
-
-
-def capabilities(host: HostConfig) -> frozenset[str]:
-    """Give the capabilities of a container: everything for a privileged one, else 14, plus and minus."""
-    everything = frozenset(ALL_CAPABILITIES)
-    if host.privileged:
-        return everything
-    added, dropped = set(host.cap_add or ()), set(host.cap_drop or ())
-    result = set(everything if "ALL" in added else () if "ALL" in dropped else defaults.CAPABILITIES)
-    result |= added - {"ALL"}
-    return frozenset(result - dropped)
-
-
 def limits(host: HostConfig) -> CgroupLimits:
     """Give the limits in the runtime's terms."""
 
@@ -103,6 +64,8 @@ def limits(host: HostConfig) -> CgroupLimits:
         cpuset_mems=host.cpuset_mems,
         pids=max(host.pids_limit or 0, 0),
         blkio_weight=host.blkio_weight,
+        memory_swappiness=-1 if host.memory_swappiness is None else host.memory_swappiness,
+        device_weights=tuple((device.path, device.weight) for device in host.blkio_weight_device or ()),
         oom_kill_disable=bool(host.oom_kill_disable),
         device_read_bps=rates(host.blkio_device_read_bps),
         device_write_bps=rates(host.blkio_device_write_bps),
@@ -128,6 +91,8 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
     """Put the whole specification together. ``namespace_of(container, kind)`` gives the path of another's namespace."""
     config, host = record.config, record.host_config
     security = parse_security(host.security_opt)
+    check_sysctls(host)
+    check_throttled(host)
 
     def joined(mode: str, kind: str, default: str = "private") -> str:
         if mode.startswith("container:"):
@@ -160,17 +125,17 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
         namespaces=Namespaces(
             net=joined(host.network_mode, "net", net),
             pid=joined(host.pid_mode, "pid"),
-            ipc=joined(host.ipc_mode, "ipc"),
+            ipc="private" if host.ipc_mode == "none" else joined(host.ipc_mode, "ipc"),
             uts="host" if host.uts_mode == "host" else "private",
             cgroup="host" if host.cgroupns_mode == "host" else "private",
         ),
         cgroup_parent=host.cgroup_parent or "/docker",
         limits=limits(host),
-        devices=tuple(_devices(host)),
+        devices=tuple(devices(host)),
         masked_paths=tuple(host.masked_paths or ()),
         readonly_paths=tuple(host.readonly_paths or ()),
         sysctls=tuple((host.sysctls or {}).items()),
-        shm_size=host.shm_size,
+        shm_size=-1 if host.ipc_mode == "none" else host.shm_size,
         privileged=host.privileged,
         init=host.init is True,
         log=log_target(record, str(files.log)),
@@ -207,39 +172,6 @@ def _mount(mount: MountPoint, volume_source: Callable[[MountPoint], Path]) -> Mo
         options=() if mount.recursive else ("bind",),
         deep_read_only=mount.deep_read_only,
     )
-
-
-def _devices(host: HostConfig) -> list[Device]:
-    if host.device_requests:
-        wanted = host.device_requests[0].get("Capabilities") or [["gpu"]]
-        names = " ".join(f"[{' '.join(group)}]" for group in wanted)
-        raise EngineError(f'could not select device driver "" with capabilities: [{names}]')
-    result = []
-    for device in host.devices or ():
-        source = device.path_on_host
-        target = device.path_in_container or source
-        permissions = device.cgroup_permissions or "rwm"
-        result += [
-            Device(source=path, target=target + path[len(source) :], permissions=permissions)
-            for path in _device_nodes(source)
-        ]
-    return result
-
-
-def _device_nodes(source: str) -> list[str]:
-    """Give the device, or all devices below a directory of them."""
-    head = f'error gathering device information while adding custom device "{source}": '
-    try:
-        mode = Path(source).stat().st_mode
-    except OSError as error:
-        raise EngineError(head + (os.strerror(error.errno or 0).lower())) from None
-    if stat.S_ISDIR(mode):
-        return [
-            str(path) for path in sorted(Path(source).rglob("*")) if path.is_char_device() or path.is_block_device()
-        ]
-    if not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
-        raise EngineError(head + "not a device node")
-    return [source]
 
 
 def exec_process(  # noqa: PLR0913 - what a client may change, each by name

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from msgspec import UNSET
 
 from pydockmagic.engine.errors import EngineError, InvalidParameter
 
 from .config import ContainerConfig, HostConfig, RestartPolicy
+from .resources import check_resources
 from .signals import parse_signal
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "check_config",
     "check_host_config",
     "check_name",
-    "check_resources",
     "clean_capabilities",
 ]
 
@@ -27,8 +26,6 @@ _UNDEFINED = "This would result in undefined behavior"
 HOST_AND_LINKS = f"host type networking can't be used with links. {_UNDEFINED}"
 CONTAINER_AND_LINKS = f"container type network can't be used with links. {_UNDEFINED}"
 _NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_MIN_MEMORY = 6 << 20
-_CPU_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 _CAPABILITY_WORDS = """
 CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
@@ -74,8 +71,8 @@ def check_config(config: ContainerConfig) -> None:
             raise InvalidParameter("Retries in Healthcheck cannot be negative")
 
 
-def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str) -> list[str]:
-    """Check the host's half; give warnings."""
+def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str, support: Collection[str]) -> list[str]:
+    """Check the host's half against what the kernel offers (``support``); give warnings, and take out what it lacks."""
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     check_restart_policy(host.restart_policy)
@@ -87,7 +84,7 @@ def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str) -
     if host.runtime and host.runtime not in (runtime, "runc"):
         raise InvalidParameter(f"unknown or invalid runtime name: {host.runtime}")
     if host.isolation not in ("", "default"):
-        raise InvalidParameter(f"invalid isolation '{host.isolation}' on linux")
+        raise InvalidParameter(f"invalid isolation: \"{host.isolation}\" - linux only supports 'default'")
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:
@@ -96,8 +93,20 @@ def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str) -
         raise EngineError(
             f'error looking up volume plugin {host.volume_driver}: plugin "{host.volume_driver}" not found'
         )
+    if host.storage_opt is not UNSET and host.storage_opt:
+        _refuse_storage_options(host.storage_opt)
     _check_modes(host, config)
-    return check_resources(host)
+    warnings = check_resources(host, support)
+    if host.network_mode == "host" and host.port_bindings:
+        warnings.append("Published ports are discarded when using host network mode")
+    return warnings
+
+
+def _refuse_storage_options(options: Mapping[str, str]) -> None:
+    for name in options:
+        if name.lower() != "size":
+            raise EngineError(f"Unknown option {name}")
+    raise EngineError("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
 
 
 def check_restart_policy(policy: RestartPolicy) -> None:
@@ -155,7 +164,7 @@ def _check_modes(host: HostConfig, config: ContainerConfig) -> None:
         if not valid(mode):
             raise InvalidParameter(f"invalid {label} mode: {mode}")
     if joined and not _names_container(network):
-        raise InvalidParameter("invalid container format container:<name|id>")
+        raise InvalidParameter("invalid network mode: invalid container format container:<name|id>")
     if host.userns_mode not in ("", "host"):
         raise InvalidParameter(f"invalid userns mode: {host.userns_mode}")
 
@@ -163,71 +172,3 @@ def _check_modes(host: HostConfig, config: ContainerConfig) -> None:
 def _names_container(mode: str) -> bool:
     kind, _, name = mode.partition(":")
     return kind == "container" and bool(name)
-
-
-def check_resources(host: HostConfig) -> list[str]:
-    """Check limits; give Docker's warnings. Also for updates."""
-    _check_memory(host)
-    _check_cpu(host)
-    if host.pids_limit is not None and host.pids_limit < -1:
-        raise InvalidParameter(f"invalid PidsLimit: {host.pids_limit}")
-    if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
-        raise InvalidParameter("Range of blkio weight is from 10 to 1000")
-    return []
-
-
-def _check_memory(host: HostConfig) -> None:
-    if host.memory and host.memory < _MIN_MEMORY:
-        raise InvalidParameter("Minimum memory limit allowed is 6MB")
-    if host.memory > 0 and 0 < host.memory_swap < host.memory:
-        raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if host.memory == 0 and host.memory_swap > 0:
-        raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
-    swappiness = host.memory_swappiness
-    if swappiness is not None and not -1 <= swappiness <= 100:
-        raise InvalidParameter(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
-    if 0 < host.memory_reservation < _MIN_MEMORY:
-        raise InvalidParameter("Minimum memory reservation allowed is 6MB")
-    if host.memory and host.memory_reservation > host.memory:
-        raise InvalidParameter("Minimum memory limit can not be less than memory reservation limit, see usage")
-
-
-def _check_cpu(host: HostConfig) -> None:
-    if host.nano_cpus:
-        if host.cpu_period:
-            raise InvalidParameter("Conflicting options: Nano CPUs and CPU Period cannot both be set")
-        if host.cpu_quota:
-            raise InvalidParameter("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
-        cpus = os.cpu_count() or 1
-        if not 0 < host.nano_cpus <= cpus * 1_000_000_000:
-            raise InvalidParameter(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
-    if host.cpu_shares < 0:
-        raise InvalidParameter(f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
-    if host.cpu_period and not 1000 <= host.cpu_period <= 1_000_000:
-        raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
-    if 0 < host.cpu_quota < 1000:
-        raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-    _check_cpu_set(host.cpuset_cpus, "cpus", "CPUs", "/sys/devices/system/cpu/online")
-    _check_cpu_set(host.cpuset_mems, "mems", "memory nodes", "/sys/devices/system/node/online")
-
-
-def _check_cpu_set(asked: str, option: str, label: str, available: str) -> None:
-    if not asked:
-        return
-    if not _CPU_LIST.fullmatch(asked):
-        raise InvalidParameter(f"Invalid value {asked} for cpuset {option}")
-    try:
-        with open(available, encoding="ascii") as file:  # noqa: PTH123 - a one-line file of the kernel
-            there = file.read().strip()
-    except OSError:
-        return
-    if not _numbers(asked) <= _numbers(there):
-        raise InvalidParameter(f"Requested {label} are not available - requested {asked}, available: {there}")
-
-
-def _numbers(text: str) -> set[int]:
-    result: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        result.update(range(int(first), int(last or first) + 1))
-    return result

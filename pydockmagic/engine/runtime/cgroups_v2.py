@@ -31,7 +31,7 @@ def support(top: str, base: str) -> set[str]:
     if "cpu" in there:
         offered |= {"cpu_shares", "cpu_cfs"}
     if "io" in there:
-        offered |= {"blkio_weight", "blkio_throttle"}
+        offered |= {"blkio_weight", "blkio_weight_device", "blkio_throttle"}
     return offered | (there & {"pids", "cpuset"})
 
 
@@ -115,6 +115,10 @@ class CgroupV2(Cgroup):
         for file, value in values.items():
             if value and os.path.exists(f"{self._directory}/{file}"):
                 write_text(f"{self._directory}/{file}", value)
+        for device, weight in limits.get("device_weights") or ():
+            for file, value in (("io.bfq.weight", str(weight)), ("io.weight", _weight(weight, 10, 1000))):
+                if os.path.exists(f"{self._directory}/{file}"):
+                    write_text(f"{self._directory}/{file}", f"{block_device(device)} {value}")
         for name, key in (
             ("device_read_bps", "rbps"),
             ("device_write_bps", "wbps"),

@@ -124,7 +124,10 @@ def _build(plan: Plan) -> None:
     if namespaces["cgroup"] == "private":
         linux.unshare(linux.CLONE_NEWCGROUP)
     if namespaces["uts"] == "private":
-        socket.sethostname(spec["hostname"])
+        try:
+            socket.sethostname(spec["hostname"])
+        except OSError as error:
+            raise Refusal(f"error during container init: sethostname: {reason(error)}") from error
         if spec["domainname"]:
             linux.set_domain_name(spec["domainname"])
     if namespaces["net"] in ("private", "given"):

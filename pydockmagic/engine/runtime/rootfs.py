@@ -110,7 +110,7 @@ def mount_system(spec: Mapping[str, Any], shm_tree: int) -> None:
         return
     if "/dev/mqueue" not in taken:
         _system_mount("mqueue", "/dev/mqueue", _STILL, "", mapped=mapped)
-    if "/dev/shm" not in taken:  # noqa: S108 - the container's
+    if "/dev/shm" not in taken and spec["shm_size"] >= 0:  # noqa: S108 - the container's
         _mount_shm(spec, shm_tree)
 
 
@@ -167,7 +167,13 @@ def _mount_tmpfs(target: str, mount: Mapping[str, Any]) -> None:
         data.append(f"mode={stat.S_IMODE(os.stat(target).st_mode):o}")  # as the directory was
     if mount["read_only"]:
         flags |= linux.MS_RDONLY
-    linux.mount("tmpfs", target, "tmpfs", flags, ",".join(data))
+    try:
+        linux.mount("tmpfs", target, "tmpfs", flags, ",".join(data))
+    except OSError as error:
+        raise Refusal(
+            f'error during container init: error mounting "tmpfs" to rootfs at "{target}": mount tmpfs:{target} '
+            f"(via /proc/self/fd/6), flags: {flags:#x}, data: {','.join(data)}: {reason(error)}"
+        ) from error
 
 
 def _bind(source: str, target: str, mount: Mapping[str, Any]) -> None:

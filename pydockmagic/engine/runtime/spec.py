@@ -125,6 +125,9 @@ class CgroupLimits(msgspec.Struct, frozen=True, kw_only=True):
     pids: int = 0
     blkio_weight: int = 0
     oom_kill_disable: bool = False
+    memory_swappiness: int = -1
+    """0 to 100; -1 leaves the kernel's."""
+    device_weights: tuple[tuple[str, int], ...] = ()
     device_read_bps: tuple[tuple[str, int], ...] = ()
     device_write_bps: tuple[tuple[str, int], ...] = ()
     device_read_iops: tuple[tuple[str, int], ...] = ()
@@ -177,6 +180,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     readonly_paths: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     shm_size: int = 67_108_864
+    """Of /dev/shm; negative: there is none."""
     privileged: bool = False
     init: bool = False
     log: LogTarget = LogTarget()

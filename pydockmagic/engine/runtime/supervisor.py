@@ -96,7 +96,8 @@ class Supervisor:
             text, bare = str(error), error.bare
         except OSError as error:
             where = f" {error.filename}" if error.filename else ""
-            text, bare = f"{(error.strerror or str(error)).lower()}{where}", False
+            text = error.strerror or str(error)  # the kernel's, as Go prints it, or a sentence of ours
+            text, bare = (text.lower() if text == os.strerror(error.errno or 0) else text) + where, False
         return {"error": sentence(text, bare=bare, in_exec=False), "exit_code": 128}
 
     def _start(self) -> Message | None:
