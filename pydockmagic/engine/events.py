@@ -39,7 +39,7 @@ class Event(msgspec.Struct, frozen=True):
             **legacy,
             "Type": self.type,
             "Action": self.action,
-            "Actor": {"ID": self.actor_id, "Attributes": dict(self.attributes)},
+            "Actor": {"ID": self.actor_id, "Attributes": dict(sorted(self.attributes.items()))},
             "scope": "local",
             "time": self.time_ns // 1_000_000_000,
             "timeNano": self.time_ns,

@@ -13,6 +13,7 @@ _NOT_A_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
     "and try again."
 )
+_PLUGIN_VERBS = ("enable", "disable", "push", "upgrade", "set")
 _FAMILIES = ("nodes", "services", "tasks", "secrets", "configs")
 
 
@@ -31,6 +32,12 @@ class SwarmRoutes:
             Route("POST", "/swarm/unlock", self.not_part),
             Route("GET", "/plugins", self.no_plugins),
             Route("GET", "/plugins/{name...}/json", self.no_such_plugin),
+            Route("DELETE", "/plugins/{name...}", self.no_such_plugin),
+            *(Route("POST", f"/plugins/{{name...}}/{verb}", self.no_such_plugin) for verb in _PLUGIN_VERBS),
+            Route("GET", "/plugins/privileges", self.no_plugin_store),
+            Route("POST", "/plugins/pull", self.no_plugin_store),
+            Route("POST", "/plugins/create", self.no_plugin_store),
+            Route("POST", "/grpc", self.no_buildkit),
             Route("GET", "/containers/{name}/checkpoints", self.no_checkpoints),
         ]
         for family in _FAMILIES:
@@ -63,6 +70,14 @@ class SwarmRoutes:
     async def no_such_plugin(self, request: Request) -> Answer:
         """Find no plugin."""
         raise NotFound(f'plugin "{request.params["name"]}" not found')
+
+    async def no_plugin_store(self, request: Request) -> Answer:
+        """Say that no plugin can be had."""
+        raise NotImplementedHere("this engine runs no plugins")
+
+    async def no_buildkit(self, request: Request) -> Answer:
+        """Say that no BuildKit listens behind a hijacked connection."""
+        raise NotImplementedHere("this engine builds with the classic builder: set DOCKER_BUILDKIT=0")
 
     async def no_checkpoints(self, request: Request) -> Answer:
         """Say that checkpoints are experimental, as a daemon without them does."""

@@ -106,8 +106,7 @@ class SystemRoutes:
         until = parse_timestamp(request.text("until"), now)
         if since is not None and until is not None and until < since:
             raise InvalidParameter(
-                f"`since` time (parsed from {request.text('since')}) cannot be after "
-                f"`until` time (parsed from {request.text('until')})"
+                f"`since` time ({request.text('since')}) cannot be after `until` time ({request.text('until')})"
             )
         chosen = EventFilter(request.filters())
         return Stream(chunks=self._follow(since, until, chosen), content_type=JSON, at_once=True)
@@ -116,7 +115,8 @@ class SystemRoutes:
         self._listeners += 1
         try:
             async with self._events.subscribe() as queue:
-                for event in [] if since is None else self._events.past(since, until):
+                # a client that names no time wants only what is to come
+                for event in self._events.past(since or 0, until) if (since, until) != (None, None) else []:
                     if chosen.matches(event):
                         yield _line(event)
                 while (new := await _next(queue, until)) is not None:
