@@ -43,7 +43,7 @@ def _outbound(refusal: str, program: str | None, *, private_net: bool) -> Capabi
             "outbound access",
             True,
             "nf_tables, and a relay in the host's network",
-            "TCP and name requests go out; other UDP and ping do not",
+            "TCP, UDP and name requests go out through it; ping does not",
         )
     how = f"iptables ({program}), nf_tables: {refusal}" if refusal else "nf_tables"
     return Capability("outbound access", True, how, "routed, under the host's address")

@@ -46,6 +46,8 @@ class Redirects:
     tcp: int
     dns: int
     own_dns: int
+    udp: tuple[int, int] = (0, 0)
+    """The first and the last port for other datagrams; zeros where the relay takes none."""
 
 
 class Firewall:
@@ -128,34 +130,41 @@ class Firewall:
                 come = nftables.in_interface(bridge.name)
                 rules.append((come, nftables.protocol("udp"), nftables.destination_port(53), dns))
                 rules.append((come, nftables.protocol("tcp"), tcp))
+                rules += [(come, *udp) for udp in self._datagrams()]
         local: list[Rule] = [
             (nftables.destination_is_local(), nftables.accept()),
             *((nftables.out_interface(bridge.name), nftables.accept()) for bridge in bridges),
             (nftables.protocol("udp"), nftables.destination_port(53), nftables.redirect(self.redirects.own_dns)),
             (nftables.protocol("tcp"), tcp),
+            *self._datagrams(),
         ]
         return [
             Chain("arriving", rules, hook="prerouting", kind="nat", priority=-100),
             Chain("own", local, hook="output", kind="nat", priority=-100),
         ]
 
+    def _datagrams(self) -> list[Rule]:
+        if self.redirects is None or not self.redirects.udp[0]:
+            return []
+        return [(nftables.protocol("udp"), nftables.redirect(*self.redirects.udp))]
+
     def _iptables(self, wanted: Sequence[str], without: str) -> list[str]:
         """Make the iptables rules that carry our comment equal to ``wanted`` (``TABLE -A CHAIN ...``)."""
         if shutil.which("iptables") is None:
             return [f"containers cannot reach other machines: {without}, iptables is missing"] if without else []
         mark = f"-m comment --comment {self._table}"
-        refused = []
-        for rule in _iptables_rules():
-            if self._table in shlex.split(rule):
-                _run_iptables(rule.replace(" -A ", " -D ", 1))
+        chain = "FORWARD"
+        if wanted and _run_iptables("filter -S DOCKER-USER") is not None:
+            chain = "DOCKER-USER"
+        rules = [rule.replace(" -A FORWARD ", f" -A {chain} ", 1).replace(" -j ", f" {mark} -j ", 1) for rule in wanted]
+        there = [rule for rule in _iptables_rules() if self._table in shlex.split(rule)]
         self._touched = bool(wanted)
-        if not wanted:
-            return []
-        chain = "DOCKER-USER" if _run_iptables("filter -S DOCKER-USER") is not None else "FORWARD"
-        for rule in wanted:
-            command = rule.replace(" -A FORWARD ", f" -I {chain} ", 1).replace(" -j ", f" {mark} -j ", 1)
-            if _run_iptables(command) is None:
-                refused.append(rule)
+        if sorted(there) == sorted(rules):
+            return []  # nothing to do: whoever watches the rules is not told of a change that is none
+        for rule in there:
+            _run_iptables(rule.replace(" -A ", " -D ", 1))
+        inserted = [rule.replace(f" -A {chain} ", f" -I {chain} ", 1) for rule in rules]
+        refused = [rule for rule in inserted if _run_iptables(rule) is None]
         return [f"containers may not reach other machines: iptables refused {refused[0]!r}"] if refused else []
 
 

@@ -1,4 +1,4 @@
-"""Starts the relay: ``python -I -S launch_relay.py RUN_DIR TCP_FD DNS_FD OWN_DNS_FD``.
+"""Starts the relay: ``python -I -S launch_relay.py RUN_DIR TCP_FD DNS_FD OWN_DNS_FD [UDP_FD... CONNTRACK_FD]``.
 
 A program, not a module: as with the zygote's, bare package objects let our modules load without the packages' own
 ``__init__`` and without site-packages.

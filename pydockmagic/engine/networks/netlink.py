@@ -26,6 +26,7 @@ __all__ = [
     "add_default_route",
     "add_veth",
     "attribute",
+    "attributes",
     "delete_default_route",
     "delete_link",
     "find_link",
@@ -115,7 +116,8 @@ def nested(kind: int, *attributes: bytes) -> bytes:
     return attribute(kind | _NESTED, b"".join(attributes))
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Decode attributes: each one's kind and value."""
     offset = 0
     while offset + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, offset)
@@ -227,7 +229,7 @@ def _error(message: Message, flags: int, body: bytes) -> NetlinkError | None:
     text = os.strerror(number)
     if flags & _ACK_TLVS:
         skip = 20 if flags & _CAPPED else 4 + struct.unpack_from("=I", body, 4)[0]
-        for kind, value in _attributes(body[skip:]):
+        for kind, value in attributes(body[skip:]):
             if kind == 1:
                 text = value.rstrip(b"\0").decode(errors="replace")
     return NetlinkError(number, f"{message.what}: {text}")
@@ -341,7 +343,7 @@ def routes(netlink: NetlinkSocket, version: int = 4) -> list[Route]:
         family, length, _, _, table, _, _, _, _ = _RTMSG.unpack_from(body)
         if family != wanted or table != 254:
             continue
-        values = dict(_attributes(body[_RTMSG.size :]))
+        values = dict(attributes(body[_RTMSG.size :]))
         destination = ipaddress.ip_address(values.get(_RTA_DST, any_address))
         gateway = values.get(_RTA_GATEWAY)
         interface = struct.unpack("=I", values[_RTA_OIF])[0] if _RTA_OIF in values else 0
@@ -352,7 +354,7 @@ def routes(netlink: NetlinkSocket, version: int = 4) -> list[Route]:
 
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = _IFINFO.unpack_from(body)
-    values = dict(_attributes(body[_IFINFO.size :]))
+    values = dict(attributes(body[_IFINFO.size :]))
 
     def text(value: bytes | None) -> str:
         return (value or b"").rstrip(b"\0").decode(errors="replace")
@@ -360,7 +362,7 @@ def _link(body: bytes) -> Link:
     def number(kind: int) -> int:
         return int(struct.unpack("=I", values[kind])[0]) if kind in values else 0
 
-    info = dict(_attributes(values.get(_IFLA_LINKINFO, b"")))
+    info = dict(attributes(values.get(_IFLA_LINKINFO, b"")))
     return Link(
         index=index,
         name=text(values.get(_IFLA_IFNAME)),

@@ -159,10 +159,16 @@ def masquerade() -> Expressions:
     return (_expression("masq", b""),)
 
 
-def redirect(port: int) -> Expressions:
-    """Send the packet to a port of this namespace."""
-    immediate = _number(1, _REGISTER) + nested(2, attribute(1, struct.pack(">H", port)))
-    return _expression("immediate", immediate), _expression("redir", _number(1, _REGISTER))
+def redirect(port: int, last: int = 0) -> Expressions:
+    """Send the packet to a port of this namespace, or to one between ``port`` and ``last`` that is free for it."""
+    ends = [_expression("immediate", _number(1, _REGISTER) + nested(2, attribute(1, struct.pack(">H", port))))]
+    target = _number(1, _REGISTER)
+    if last:
+        ends.append(
+            _expression("immediate", _number(1, _REGISTER + 1) + nested(2, attribute(1, struct.pack(">H", last))))
+        )
+        target += _number(2, _REGISTER + 1)
+    return *ends, _expression("redir", target)
 
 
 def destination_address(address: str) -> Expressions:

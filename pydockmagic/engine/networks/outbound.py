@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
@@ -13,18 +14,20 @@ from pydockmagic.engine.runtime import wire
 
 from .firewall import Redirects
 from .relay import SOCKET, namespace_of
+from .relay_udp import udp_sockets
 
-__all__ = ["Outbound", "relay_sockets"]
+__all__ = ["Outbound", "redirects_of", "relay_sockets"]
 
 _LAUNCH = Path(__file__).with_name("launch_relay.py")
 _LOG = "relay.log"
 _HELLO_SECONDS = 5.0
+_NETFILTER = 12
 
 
 def relay_sockets() -> list[socket.socket]:
-    """Make the sockets at which the relay takes connections and name requests (``Redirects``, in its order).
+    """Make the sockets at which the relay takes connections, name requests and datagrams (``Redirects``, in its order).
 
-    Called inside the sandbox.
+    The last one asks the connection tracking. Called inside the sandbox.
     """
     sockets = []
     for kind, address in (
@@ -36,7 +39,15 @@ def relay_sockets() -> list[socket.socket]:
         listener.bind((address, 0))
         sockets.append(listener)
     sockets[0].listen(4096)
+    with contextlib.suppress(OSError):  # without connection tracking only name requests go out
+        sockets += [*udp_sockets(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)]
     return sockets
+
+
+def redirects_of(sockets: Sequence[socket.socket]) -> Redirects:
+    """Say which ports ``relay_sockets`` are at."""
+    tcp, dns, own_dns, *udp = (item.getsockname()[1] for item in sockets if item.family == socket.AF_INET)
+    return Redirects(tcp, dns, own_dns, (udp[0], udp[-1]) if udp else (0, 0))
 
 
 class Outbound:
@@ -58,7 +69,8 @@ class Outbound:
             hello = received[0] if received else {}
             if hello.get("namespace") == namespace:
                 self._connection = connection
-                return Redirects(int(hello["tcp"]), int(hello["dns"]), int(hello["own_dns"]))
+                first, last = hello.get("udp") or (0, 0)
+                return Redirects(int(hello["tcp"]), int(hello["dns"]), int(hello["own_dns"]), (int(first), int(last)))
         except (OSError, ValueError, KeyError):
             pass
         connection.close()  # it belongs to a sandbox that is gone, and goes too

@@ -2,7 +2,8 @@
 
 Rootless, nothing is routed out of the sandbox's network namespace. Packet rules there hand every outbound TCP
 connection and every name request to sockets of this process; it asks the kernel where a connection was meant to go and
-connects there from outside. Nothing of the host's own loopback can be reached. Other UDP and ICMP have no way out.
+connects there from outside. Nothing of the host's own loopback can be reached. Other datagrams go by ``relay_udp.py``;
+ICMP has no way out.
 
 Started by ``launch_relay.py``; outlives the engine for as long as the zygote of the run directory lives. Standard
 library only.
@@ -25,6 +26,8 @@ from typing import Any
 from pydockmagic.engine.runtime import linux, wire
 from pydockmagic.engine.runtime.loop import READ, Loop
 from pydockmagic.engine.runtime.proxy import TcpForward, UdpForward
+
+from .relay_udp import Conntrack, UdpOutbound
 
 __all__ = ["SOCKET", "main", "namespace_of"]
 
@@ -102,16 +105,22 @@ def _first_nameserver() -> str:
 class Relay:
     """The process: it ends when no engine is connected and the zygote is gone."""
 
-    def __init__(self, run_dir: str, tcp: socket.socket, dns: socket.socket, own_dns: socket.socket) -> None:
+    def __init__(self, run_dir: str, sockets: Sequence[socket.socket]) -> None:
+        """``sockets`` are those of ``outbound.relay_sockets``."""
+        tcp, dns, own_dns, *datagrams = sockets
         self._run_dir = run_dir
         self._path = Path(run_dir, SOCKET)
         self._loop = Loop()
-        self._facts = {
+        self._facts: dict[str, Any] = {
             "namespace": namespace_of(tcp),
             "tcp": tcp.getsockname()[1],
             "dns": dns.getsockname()[1],
             "own_dns": own_dns.getsockname()[1],
         }
+        if datagrams:
+            *listeners, netlink = datagrams
+            self._facts["udp"] = [listeners[0].getsockname()[1], listeners[-1].getsockname()[1]]
+            self._datagrams = UdpOutbound(self._loop, listeners, Conntrack(netlink))
         self._outbound = Outbound(self._loop, tcp, Resolver(self._loop, (dns, own_dns)))
         self._engines: set[int] = set()
         self._zygote = -1
@@ -193,8 +202,7 @@ def _zygote_pid(run_dir: str) -> int:
 
 def main(arguments: list[str]) -> None:
     """Start the relay in the background; return once it listens. The descriptors were bound inside the sandbox."""
-    tcp, dns, own_dns = (socket.socket(fileno=int(text)) for text in arguments[1:])
-    relay = Relay(arguments[0], tcp, dns, own_dns)
+    relay = Relay(arguments[0], [socket.socket(fileno=int(text)) for text in arguments[1:]])
     if os.fork():
         return
     os.setsid()

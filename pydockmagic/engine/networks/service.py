@@ -34,6 +34,7 @@ __all__ = ["NetworkService"]
 
 
 _NETWORK = "network"
+_IPV6_STAYS = "IPv6 connects the containers of this network only: without root nothing leads it out"
 # ``list`` is a method of the service (``docker network ls``), so inside it the type needs other names.
 _Rows = list[dict[str, Any]]
 
@@ -55,6 +56,7 @@ class NetworkService:
         ``run_dir`` is the zygote's; in a sandbox the relay that leads out of it lives there too.
         """
         self._state = state
+        self._sandboxed = namespace is not None
         self._catalogue = Catalogue(state.load(_NETWORK, Network).values())
         self._allotment = Allotment(state, self._catalogue)
         self._wiring = Wiring(engine_id.replace("-", "")[:12], namespace, run_dir)
@@ -116,7 +118,8 @@ class NetworkService:
             self._catalogue.forget(network)
             raise
         self._room.publish("create", network)
-        return {"Id": network.id, "Warning": ""}
+        stays = network.enable_ipv6 and not network.internal and self._sandboxed
+        return {"Id": network.id, "Warning": _IPV6_STAYS if stays else ""}
 
     async def remove(self, reference: str) -> None:
         """Remove a network. Raises EngineError where it is predefined or in use."""

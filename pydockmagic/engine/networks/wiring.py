@@ -19,11 +19,12 @@ from typing import TypeVar
 from pydockmagic.engine.errors import EngineError
 
 from .addresses import Subnet
-from .firewall import BridgeRules, Redirects
+from .firewall import BridgeRules
 from .options import mtu_of, neighbours_meet, translated
-from .outbound import Outbound, relay_sockets
+from .outbound import Outbound, redirects_of, relay_sockets
 from .plumbing import Interface, Plumbing, Port, Ready
 from .records import Endpoint, Network
+from .watching import RuleWatch
 
 __all__ = ["Wiring"]
 
@@ -48,6 +49,7 @@ class Wiring:
         self._starting: asyncio.Task[None] | None = None
         self._rules: list[BridgeRules] = []
         self._peace: asyncio.Task[None] | None = None
+        self._watch: RuleWatch | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._plumbing: Plumbing | None = None
         self._bridges: dict[str, tuple[int, Network]] = {}
@@ -69,6 +71,9 @@ class Wiring:
                 await self._open_relay(self._plumbing, self._outbound)
             await self.run(lambda: self._adopt(list(networks)))
             self._make_peace()
+            if self._namespace is None:
+                with contextlib.suppress(OSError):  # not told here: peace is made when a bridge comes or goes
+                    self._watch = RuleWatch(self._disturbed)
         except OSError as error:
             self.refuse(error)
 
@@ -79,6 +84,8 @@ class Wiring:
 
     async def close(self, *, keep: bool) -> None:
         """Let go; with ``keep`` bridges and rules stay for the containers that use them."""
+        if self._watch is not None:
+            await self._watch.close()
         await asyncio.gather(*self._filling, return_exceptions=True)
         for task in (self._starting, self._peace):
             if task is not None:
@@ -124,6 +131,8 @@ class Wiring:
         descriptor = await self.run(lambda: self._wire(networks, endpoints, way))
         if self._peace is not None:
             await self._peace
+        if self._watch is not None:
+            self._watch.glance()
         self.fill(networks[0])
         return descriptor
 
@@ -163,7 +172,7 @@ class Wiring:
         found = await asyncio.to_thread(outbound.find, plumbing.namespace_number)
         if found is None:
             sockets = await self.run(relay_sockets)
-            found = Redirects(*(listener.getsockname()[1] for listener in sockets))
+            found = redirects_of(sockets)
             # The rules can be written at once: what is sent to the sockets waits there until the relay has started.
             self._starting = asyncio.create_task(self._start_relay(outbound, sockets))
         plumbing.firewall.redirects = found
@@ -177,6 +186,12 @@ class Wiring:
     def _make_peace(self) -> None:
         """Adapt the filters of others to our bridges, after what is going on of it already."""
         self._peace = asyncio.create_task(self._adapt(self._peace))
+
+    async def _disturbed(self) -> None:
+        """Make peace again: somebody changed the packet rules."""
+        self._make_peace()
+        if self._peace is not None:
+            await self._peace
 
     async def _adapt(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:

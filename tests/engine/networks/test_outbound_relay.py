@@ -94,6 +94,33 @@ print(json.dumps(asyncio.run(with_service(scenario))))
     assert run(user, program, "out") == ["HELLO", True, "OWN", []]
 
 
+def test_datagrams_go_out_through_the_relay_to_several_places_at_once(user):
+    program = """
+def echo():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9)); address = probe.getsockname()[0]
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); server.bind((address, 0))
+    def serve():
+        while True:
+            data, peer = server.recvfrom(65536); server.sendto(data.upper(), peer)
+    threading.Thread(target=serve, daemon=True).start()
+    return server.getsockname()
+def ask(*servers):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        for number, server in enumerate(servers):
+            client.sendto(b"hello %d" % number, server)
+        answers = [client.recvfrom(100) for _ in servers]
+        return sorted([text.decode(), servers[int(text[-1:])] == server] for text, server in answers)
+async def scenario(service):
+    box, servers = await start(service), [echo(), echo()]
+    return [await asyncio.to_thread(inside, where, lambda: ask(*servers)) for where in (box.net_fd, network)]
+print(json.dumps(asyncio.run(with_service(scenario))))
+"""
+    both = [["HELLO 0", True], ["HELLO 1", True]]
+    assert run(user, program, "datagrams") == [both, both]
+
+
 def test_neighbours_are_reached_without_the_relay(user):
     program = """
 async def scenario(service):
