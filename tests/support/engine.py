@@ -10,11 +10,13 @@ from pathlib import Path
 
 
 @contextmanager
-def engine(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = ()) -> Iterator[str]:
+def engine(
+    folder: Path, options: Sequence[str] = (), inside: Sequence[str] = (), python: str = sys.executable
+) -> Iterator[str]:
     """Serve the engine on a socket below ``folder`` and give its address; ``inside`` is a command that runs it."""
     address = f"unix://{folder}/engine.sock"
     command = [
-        *inside, sys.executable, "-m", "pydockmagic.engine", "serve",
+        *inside, python, "-m", "pydockmagic.engine", "serve",
         "--host", address, "--data-root", str(folder / "engine"), *options,
     ]  # fmt: skip
     with (folder / "engine.log").open("w") as log:
