@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydockmagic.engine.errors import EngineError
-from pydockmagic.oci.digest import chain_ids
+from pydockmagic.oci.digest import chain_ids, is_digest
 from pydockmagic.oci.manifest import Descriptor
 from pydockmagic.oci.platform import Platform
 from pydockmagic.oci.reference import Reference
@@ -92,6 +92,8 @@ class Puller:
 
     async def _document(self, name: str) -> Document:
         """Give what a tag or digest names: its digest is asked for first, then exactly that is taken."""
+        if is_digest(name):
+            return await self._repository.manifest(name)
         head = await self._repository.head(name)
         return await self._repository.manifest(head.digest if head else name)
 

@@ -148,9 +148,14 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
     """Make the TLS side of an endpoint: the machine's authorities, those of its ``certs.d``, client certificates."""
     import ssl  # noqa: PLC0415 - loading certificates takes as long as an exec
 
-    context: ssl.SSLContext = load_httpx().create_ssl_context()
-    with contextlib.suppress(OSError, ssl.SSLError):
-        context.load_default_certs()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if endpoint.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context = load_httpx().create_ssl_context()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            context.load_default_certs()
     for folder in endpoint.certificates:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             try:
@@ -166,7 +171,4 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
                     context.load_cert_chain(path, key)
             except (OSError, ssl.SSLError) as error:
                 raise EngineError(f"error reading {path}: {error}") from None
-    if endpoint.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     return context
