@@ -51,6 +51,8 @@ EVERYWHERE: dict[str, Kept] = {
     "opt-086": Kept("the recorded machine lacked capabilities that --privileged asks for"),
     "ns-001": Kept("a race between ps and the rest of its pipeline", sometimes=True),
     "net-016": Kept("which of the two answers comes first", sometimes=True),
+    "net-032": _API_150,
+    "net-062": Kept("shows a name that is drawn anew"),
     "build-010": _WORLD,
     "build-011": _WORLD,
     "build-045": _NO_HUB,
@@ -58,8 +60,14 @@ EVERYWHERE: dict[str, Kept] = {
     "build-060": _WORLD,
 }
 
+_LOW_PORT = Kept("an ordinary user may not take ports below 1024; the sentence says which ones are free")
+
 # What an ordinary user's engine cannot do as root's does, or does otherwise.
-ROOTLESS: dict[str, Kept] = {}
+ROOTLESS: dict[str, Kept] = {
+    "net-007": Kept("no ping leaves the sandbox: raw packets would need the host's privileges"),
+    "net-066": _LOW_PORT,
+    "net-070": _LOW_PORT,
+}
 
 # Records of hosts that are not played, by name: they count in no table.
 NOT_COMPARABLE: dict[str, str] = {}
