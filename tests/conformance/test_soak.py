@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support import leaks
+from support.alone import alone
 from support.api import Api
 from support.lives import ALL, Life, Lives, live
 from support.ordinary import SERVE, OrdinaryUser
-
-from pydockmagic.engine.runtime import linux
 
 pytestmark = pytest.mark.root
 
 World = tuple[leaks.Estate, Lives, Callable[[], None]]
 """What an engine owns, the lives in it, and how a thread enters its network."""
 
-_ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
-"""The engine gets a network namespace of its own: all links, rules and ports in there are its own."""
 _GROWTH = 1.10
 _SLACK = 1 << 20
 """What a small process may grow by page-wise without that being a leak."""
@@ -33,38 +28,11 @@ _TOGETHER = 4
 
 
 @contextmanager
-def _serving(command: Sequence[str], address: str, log: Path, **options: object) -> Iterator[subprocess.Popen[str]]:
-    with log.open("w") as written:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=written, **{"text": True, **options})
-    try:
-        line = process.stdout.readline()
-        assert line == f"{address}\n", (line, log.read_text())
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
-        process.stdout.close()
-
-
-@contextmanager
 def as_root(folder: Path) -> Iterator[World]:
     """An engine of root, alone in its network namespace."""
-    address = f"unix://{folder}/s.sock"
-    (folder / "tmp").mkdir()
-    command = [*_ALONE, sys.executable, "-m", "pydockmagic.engine", "serve", "--host", address,
-               "--data-root", str(folder / "data"), "--run-dir", str(folder / "run")]  # fmt: skip
-    environ = os.environ | {"TMPDIR": str(folder / "tmp")}
-    with _serving(command, address, folder / "log", env=environ, start_new_session=True) as process:
-        api = Api(address, timeout=60)
-        api.pull("busybox")
-        estate = leaks.Estate(process.pid, api, (folder,), private_net=True)
-
-        def enter() -> None:
-            descriptor = os.open(f"/proc/{process.pid}/ns/net", os.O_RDONLY)
-            linux.setns(descriptor, linux.CLONE_NEWNET)  # of this thread only
-            os.close(descriptor)
-
-        yield estate, Lives(api, estate.ids), enter
+    with alone(folder) as engine:
+        estate = engine.estate
+        yield estate, Lives(engine.api, estate.ids), engine.enter
 
 
 @contextmanager
@@ -72,12 +40,21 @@ def as_ordinary_user() -> Iterator[World]:
     """An engine of somebody without privileges."""
     user = OrdinaryUser()
     address = f"unix://{user.home}/s.sock"
-    command = user.command(SERVE, "serve", "--host", address, "--data-root", user.home / "data")
+    log = user.folder / "log"
     try:
-        with _serving(command, address, user.folder / "log", **user.options()) as process:
+        with log.open("w") as written:
+            command = user.command(SERVE, "serve", "--host", address, "--data-root", user.home / "data")
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=written, **user.options())
+        try:
+            line = process.stdout.readline()
+            assert line == f"{address}\n", (line, log.read_text())
             api = Api(address, timeout=60)
             api.pull("busybox")
             yield leaks.Estate(process.pid, api, (user.home,)), Lives(api, set()), lambda: None
+        finally:
+            process.terminate()
+            process.wait(60)
+            process.stdout.close()
     finally:
         user.close()
 
@@ -164,4 +141,17 @@ def test_sixty_mixed_lives_without_privileges_leave_nothing():
     with as_ordinary_user() as world:
         before, (_, lives, enter) = filled(world), world
         well(lives, itertools.islice(chosen(), 60), enter)
+        nothing_is_left(world, before)
+
+
+@pytest.mark.conformance
+@pytest.mark.timeout(300)
+def test_two_hundred_containers_run_at_once(tmp_path):
+    with as_root(tmp_path) as world:
+        before, (estate, lives, _) = filled(world), world
+        made = [lives.started("sleep", "600") for _ in range(200)]
+        rows = estate.api.get("/containers/json")
+        assert {row["Id"] for row in rows} == set(made)
+        assert len({row["NetworkSettings"]["Networks"]["bridge"]["IPAddress"] for row in rows}) == len(made)
+        lives.remove(*made)
         nothing_is_left(world, before)

@@ -258,7 +258,8 @@ def _descriptors(pid: int) -> Iterator[str]:
     """Name a process' descriptors; the connection that asked a moment ago may still be open, so it is not counted."""
     for name in _listed(f"/proc/{pid}/fd"):
         if target := _link(f"/proc/{pid}/fd/{name}"):
-            yield _NUMBER.sub("N", target)
+            # a device keeps its name, but not its folder, when the mount namespace it was opened in has gone
+            yield _NUMBER.sub("N", target.rpartition("/")[2])
 
 
 def _inside(pid: int, *command: str) -> str:

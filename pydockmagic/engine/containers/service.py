@@ -101,7 +101,7 @@ class ContainerService:
         half_made = record.transient and not record.state.finished_ns
         if half_made or record.state.dead or not has_layer:
             # a build step's, or one whose removal was interrupted: it does not come back
-            if isinstance(found, Running):
+            if found is not None:
                 await self._end_stranger(container.id, found)
             await asyncio.to_thread(core.storage.remove, record.id)
             await core.store.drop(container)
@@ -116,15 +116,12 @@ class ContainerService:
             await core.store.save(container)
         elif isinstance(found, ExitRecord) and record.state.pid:
             await self._lives.finish(container, found)
-        elif record.state.pid or record.state.running:
-            await self._lives.finish(
-                container, ExitRecord(code=_LOST, started_ns=record.state.started_ns, finished_ns=_now())
-            ) if not record.state.restarting else self._resume_restart(container)
-        elif found is not None:
+        elif (record.state.pid or record.state.running) and not record.state.restarting:
+            lost = ExitRecord(code=_LOST, started_ns=record.state.started_ns, finished_ns=_now())
+            await self._lives.finish(container, lost)
+        else:
+            record.state.running = record.state.restarting = False  # a policy starts it again below
             await core.runtime.delete(container.id)
-
-    def _resume_restart(self, container: Container) -> None:
-        container.record.state.running = container.record.state.restarting = False
 
     async def _end_stranger(self, identity: str, what: Running | ExitRecord) -> None:
         """End a process whose container is not on record: it was half made when the engine died."""
