@@ -15,9 +15,12 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Protocol
 
 from .boards import BuildBoard, PullBoard
+from .flood import Flood
 from .screen import Screen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydockmagic.commands import BuildProgress, BuildResult, OutputStream, PullProgress
 
 __all__ = ["Board", "Canvas", "NotebookOutput", "bundle"]
@@ -80,10 +83,20 @@ class Canvas:
 
 
 class NotebookOutput:
-    """The output of one command in a cell."""
+    """The output of one command in a cell.
+
+    ``lines`` are shown as they come, 0 for all; of what follows there is the tail, and all of it in the file ``log``.
+    """
 
     def __init__(
-        self, *, rate: float = 8, source: str = "", engine: Callable[[], str] = str, draws: bool = True
+        self,
+        *,
+        rate: float = 8,
+        source: str = "",
+        engine: Callable[[], str] = str,
+        draws: bool = True,
+        lines: int = 0,
+        log: Callable[[], Path | None] = lambda: None,
     ) -> None:
         self.draws_progress = draws
         self._rate = rate
@@ -93,11 +106,13 @@ class NotebookOutput:
         self._pull = PullBoard()
         self._pull_canvas: Canvas | None = None
         self.wrote = False
+        # Where nothing can be drawn over, or no limit is wanted, every line is shown.
+        self._flood = Flood(lines, log, lambda board: Canvas(board, rate)) if draws and lines else None
 
     def write(self, stream: OutputStream, text: str) -> None:  # noqa: ARG002 - both go the same way, see above
         """Show text; both streams go to the cell's standard output, in the order they came."""
         self.wrote = True
-        sys.stdout.write(text)
+        sys.stdout.write(text if self._flood is None else self._flood.take(text))
 
     def step(self, progress: BuildProgress) -> None:
         """Show how far a build is."""
@@ -128,6 +143,8 @@ class NotebookOutput:
 
     def finish(self, result: BuildResult | None = None) -> None:
         """Draw what was shown a last time, as it stays."""
+        if self._flood is not None:
+            self._flood.finish()
         if self._pull_canvas is not None:
             self._pull.done = True
             self._pull_canvas.draw()

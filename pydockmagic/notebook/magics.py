@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import shlex
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Enum, Float, Unicode, observe
+from traitlets import Bool, Enum, Float, Int, Unicode, observe
 
 from .errors import DockerError
 from .session import Session, guarded
@@ -54,6 +55,16 @@ class DockMagic(Magics):
         "does not, the cell tells the code, and the result has it as `exit_code`.",
     ).tag(config=True)
     updates = Float(8.0, min=0.1, max=20.0, help="How often a second progress is drawn, at most.").tag(config=True)
+
+    lines = Int(
+        5000,
+        min=0,
+        help="How many lines of a command's output a cell shows. Of more it shows the last ones, and the whole is in a "
+        "file in the folder `logs`. 0 shows everything.",
+    ).tag(config=True)
+    logs = Unicode(
+        "docker-logs", help="The folder for output that is too long for a cell, beside the notebook. Empty: keep none."
+    ).tag(config=True)
 
     shell: Any
     """The shell that the magics are registered with."""
@@ -220,6 +231,12 @@ class DockMagic(Magics):
         """Run one docker command, given as words."""
         from pydockmagic.commands import execute  # noqa: PLC0415
 
+        with guarded():
+            if (asked := _display_asked(words)) is not None:
+                from .looking import DISPLAYS  # noqa: PLC0415
+
+                return DISPLAYS[asked[0]](self, asked[1:])
+
         output = self._output()
         with guarded(), _Finishing(output) as finishing:
             context = self.session.context(output, stdin=stdin, ask=self._ask())
@@ -259,7 +276,22 @@ class DockMagic(Magics):
 
         # A terminal cannot draw over what it has printed: it gets docker's own text.
         draws = getattr(self.shell, "kernel", None) is not None
-        return NotebookOutput(rate=self.updates, source=source, engine=self.session.engine, draws=draws)
+        return NotebookOutput(
+            rate=self.updates,
+            source=source,
+            engine=self.session.engine,
+            draws=draws,
+            lines=self.lines,
+            log=self._next_log,
+        )
+
+    def _next_log(self) -> Path | None:
+        """Name the file for the running cell's long output; of several in one cell each has its own."""
+        if not self.logs:
+            return None
+        self.session.logs += 1
+        part = f"-{self.session.logs}" if self.session.logs > 1 else ""
+        return Path(self.logs) / f"cell-{self.shell.execution_count}{part}.log"
 
     def _ask(self) -> Any:
         kernel = getattr(self.shell, "kernel", None)
@@ -342,6 +374,21 @@ def _check_input(words: Sequence[str]) -> None:
             f"the cell is the standard input of docker {name}, which reads it only with -i",
             hint=f"%%{name} -i {shlex.join(found.rest)}",
         )
+
+
+def _display_asked(words: Sequence[str]) -> list[str] | None:
+    """Give the path and the arguments of a display, where the words ask for one; help is no display."""
+    from pydockmagic.commands import grammar  # noqa: PLC0415
+
+    if not words or words[0].startswith("-") or words[0] not in grammar.top_level():
+        return None
+    found = grammar.find(words)
+    if isinstance(found.entry, grammar.Group) or not found.entry.display:
+        return None
+    try:
+        return [found.entry.path, *grammar.parse(found.entry, found.name, found.rest).arguments]
+    except grammar.HelpAsked:
+        return None
 
 
 def _command_lines(cell: str) -> list[str]:

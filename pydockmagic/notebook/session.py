@@ -29,6 +29,8 @@ class Session:
     _connection: Connection | None = None
     shown: Result | None = None
     """The result that the running cell has shown already, while it ran."""
+    logs: int = 0
+    """How many outputs of the running cell were too long for it."""
     feed: EventFeed | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,11 +69,13 @@ class Session:
             ask=ask,
             secret=None if ask is None else _secret,
             connection=self.connection,
+            displays=True,
         )
 
     def begin_cell(self, _info: object = None) -> None:
         """Forget what the cell before has shown: a result that is looked at again is shown again."""
         self.shown = None
+        self.logs = 0
 
     def use(self, target: str | None) -> None:
         """Take another engine from now on."""

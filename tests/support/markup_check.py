@@ -4,10 +4,10 @@ from html.parser import HTMLParser
 
 # What an untrusted JupyterLab 4 keeps (its sanitizer's own list), as far as displays of ours use it.
 _KEPT = {
-    "b", "br", "code", "details", "div", "img", "pre", "small", "span", "summary", "table", "tbody", "td", "th",
+    "a", "b", "br", "code", "details", "div", "img", "pre", "small", "span", "summary", "table", "tbody", "td", "th",
     "thead", "tr", "p",
 }  # fmt: skip
-_ATTRIBUTES = {"class", "style", "open", "src", "alt", "width", "title"}
+_ATTRIBUTES = {"class", "style", "open", "src", "alt", "width", "title", "href"}
 _VOID = {"br", "img"}
 
 
@@ -23,6 +23,7 @@ class _Checker(HTMLParser):
         assert names <= _ATTRIBUTES, names - _ATTRIBUTES
         for name, value in attributes:
             assert name != "src" or value.startswith("data:image/"), value
+            assert name != "href" or ":" not in value, value  # a file beside the notebook, nothing else
             assert "url(" not in (value or ""), value
         if tag not in _VOID:
             self.open.append(tag)
