@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pydockmagic.engine.errors import Unavailable
 from pydockmagic.engine.volumes.service import Volumes
 
 from .messages import Answer, Reply, Request, reply_json
@@ -37,6 +38,7 @@ class VolumeRoutes:
             Route("POST", "/volumes/prune", self.prune),
             Route("GET", "/volumes/{name}", self.inspect),
             Route("DELETE", "/volumes/{name}", self.remove),
+            Route("PUT", "/volumes/{name}", self.update),
         ]
 
     async def list(self, request: Request) -> Answer:
@@ -58,6 +60,10 @@ class VolumeRoutes:
         """Remove a volume."""
         await self._volumes.remove(request.params["name"], force=request.flag("force"))
         return Reply(status=204)
+
+    async def update(self, request: Request) -> Answer:
+        """Say that there are no cluster volumes, the only ones that can be changed."""
+        raise Unavailable("volume update only valid for cluster volumes, but swarm is unavailable")
 
     async def prune(self, request: Request) -> Answer:
         """Remove unused volumes."""

@@ -148,8 +148,8 @@ class Volumes:
         removed, freed = [], 0
         async with self._pruning:
             for record in tuple(self._records.values()):
-                if self.users(record.name) or not (everything or record.anonymous):
-                    continue
+                if record.options or self.users(record.name) or not (everything or record.anonymous):
+                    continue  # what lies elsewhere is nobody's to prune
                 if selection.prunable(record, filters):
                     freed += await asyncio.to_thread(_size, self.path(record.name))
                     await self.remove(record.name)
@@ -170,9 +170,9 @@ class Volumes:
         }
 
     async def usage(self) -> _Rows:
-        """Give all volumes with their sizes and users (``GET /system/df``)."""
+        """Give the volumes that take room here, with their sizes and users (``GET /system/df``)."""
         result = []
-        for record in self._records.values():
+        for record in [record for record in self._records.values() if not record.options]:
             size = await asyncio.to_thread(_size, self.path(record.name))
             result.append(self.to_api(record) | {"UsageData": {"RefCount": len(self.users(record.name)), "Size": size}})
         return result
