@@ -156,6 +156,13 @@ def test_exec_gives_streams_and_an_exit_code_that_is_there_when_they_end(api, sl
     assert again.message == f"Error: Exec command {made} has already run"
 
 
+@pytest.mark.parametrize(("has", "expected"), [(True, b"\1\0\0\0\0\0\0\4hi\r\n"), (False, b"hi\n")])
+def test_the_start_of_an_exec_says_whether_its_stream_is_framed(api, sleeper, has, expected):
+    made = api.post(f"/containers/{sleeper}/exec", {"Cmd": ["echo", "hi"], "Tty": has, "AttachStdout": True})["Id"]
+    taken, _ = api.upgrade(f"/exec/{made}/start", {"Tty": not has})
+    assert read_all(taken) == expected
+
+
 def test_exec_of_a_missing_command_says_so_in_the_stream(api, sleeper):
     made = api.post(f"/containers/{sleeper}/exec", {"Cmd": ["nosuchcmd"], "AttachStdout": True})["Id"]
     taken, _ = api.upgrade(f"/exec/{made}/start", {})

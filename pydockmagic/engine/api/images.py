@@ -69,7 +69,7 @@ class ImageRoutes:
 
     async def inspect(self, request: Request) -> Answer:
         """Describe an image."""
-        return reply_json(self._images.inspect(request.params["name"]))
+        return reply_json(self._images.inspect(request.params["name"], request.version))
 
     async def history(self, request: Request) -> Answer:
         """Give the steps that made an image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -54,6 +55,7 @@ class Workbench:
         self.tracker = Tracker(cache, recipe, disabled=options.no_cache)
         self._hits: list[tuple[str, Step]] = []
         self._made = 0
+        self._sources: set[str] | None = None
 
     def new_path(self, kind: str) -> Path:
         """Name something new in the build's folder."""
@@ -76,8 +78,10 @@ class Workbench:
         """Take the result of a step from the cache, if it is there."""
         self.tracker.note(question)
         found = None if self.options.no_cache else self.cache.get(question.key)
-        if found is None or not self.is_here(found.image_id):
-            step.reason = self.tracker.reason(question, gone=found is not None)
+        barred = found is not None and bool(self.options.cache_from) and found.image_id not in self._allowed()
+        if found is None or barred or not self.is_here(found.image_id):
+            reason = self.tracker.reason(question, gone=found is not None)
+            step.reason = "not among the images of --cache-from" if barred else reason
             return False
         layer = (found.chain_id, found.diff_id) if found.chain_id else None
         step.cached = True
@@ -85,6 +89,18 @@ class Workbench:
         await self.output.text(" ---> Using cache\n")
         image.advance(found.image_id, image.document(created_by, layer), layer)
         return True
+
+    def _allowed(self) -> set[str]:
+        """Give the images that ``--cache-from`` lets the cache use: those named and those that they were made from."""
+        if self._sources is None:
+            self._sources = set()
+            for name in self.options.cache_from:
+                with contextlib.suppress(EngineError):
+                    parent: str | None = self.images.get(name).id
+                    while parent and parent not in self._sources:
+                        self._sources.add(parent)
+                        parent = self.images.get(parent).parent
+        return self._sources
 
     async def note_hits(self) -> None:
         """Write down, beside the images that came from the cache, by which lines they were used this time."""

@@ -7,10 +7,11 @@ for it goes on writing to its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,27 @@ class Committer:
             if container.removing or container.record.state.dead:
                 raise EngineError(f"You cannot commit container {container.id} which is being removed")
             pause = options.pause and container.lifecycle is Lifecycle.RUNNING
-            if pause:
-                await core.runtime.pause(container.id)
-                core.publish(container, "pause")
-            try:
-                image_id = await self._make(container, options)
-            finally:
-                if pause:
-                    await core.runtime.unpause(container.id)
-                    core.publish(container, "unpause")
-        return image_id
+            if not pause:
+                return await self._make(container, options)
+            async with self._paused(container):
+                return await self._make(container, options)
+
+    @contextlib.asynccontextmanager
+    async def _paused(self, container: Container) -> AsyncIterator[None]:
+        """Hold a container still, unless it ends by itself in this very moment."""
+        core = self._core
+        try:
+            await core.runtime.pause(container.id)
+        except ProcessLookupError:
+            yield
+            return
+        core.publish(container, "pause")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # killed from outside: nothing is left to wake up
+                await core.runtime.unpause(container.id)
+            core.publish(container, "unpause")
 
     async def _make(self, container: Container, options: CommitOptions) -> str:
         core, record = self._core, container.record
@@ -97,7 +109,7 @@ class Committer:
         document["history"] = [*(document.get("history") or []), {k: v for k, v in entry.items() if v}]
         if options.author:
             document["author"] = options.author
-        document.pop("container_config", None)
+        document |= {"container": record.id, "container_config": msgspec.to_builtins(record.config)}
         image = await core.images.create(
             config=document,
             chain_ids=[*below.chain_ids, layer.chain_id],

@@ -178,9 +178,10 @@ def _endpoints(request: CreateRequest, network_mode: str) -> dict[str, EndpointS
         "bridge" if name == "default" else name: settings or EndpointSettings()
         for name, settings in request.networking_config.endpoints_config.items()
     }
-    if request.mac_address is not UNSET and request.mac_address and network_mode in asked:
-        asked[network_mode].mac_address = asked[network_mode].mac_address or str(request.mac_address)
-    return {network_mode: asked.pop(network_mode, None) or EndpointSettings(), **asked}
+    own = asked.pop(network_mode, None) or EndpointSettings()
+    if request.mac_address is not UNSET:
+        own.mac_address = own.mac_address or request.mac_address
+    return {network_mode: own, **asked}
 
 
 def _blank_endpoint(asked: EndpointSettings) -> dict[str, Any]:

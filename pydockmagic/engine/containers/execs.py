@@ -23,7 +23,7 @@ from .frames import STDOUT, frame
 from .lifecycle import Action, Lifecycle
 from .security import parse_security
 from .specs import exec_process
-from .streams import Client, DetachKeys, parse_detach_keys, pump
+from .streams import Client, DetachKeys, FramedClient, UnframedClient, parse_detach_keys, pump
 
 __all__ = ["ExecConfig", "ExecInstance", "Execs"]
 
@@ -138,6 +138,10 @@ class Execs:
             await client.write(text if tty else frame(STDOUT, text))
             return
         keys = DetachKeys(parse_detach_keys(config.detach_keys)) if config.tty and config.attach_stdin else None
+        if config.tty and not tty:  # framed or not is what the start says, whatever the process has
+            client = FramedClient(client)
+        elif tty and not config.tty:
+            client = UnframedClient(client)
         if running.streams:
             detached = await pump(
                 client, running.streams[0], stdin=config.attach_stdin, ends_stdin=not config.tty, keys=keys

@@ -18,10 +18,10 @@ from pydockmagic.engine.runtime.driver import AttachRequest
 
 from .container import Container, PendingAttach
 from .core import Core
-from .frames import Unframed
+from .frames import STDOUT, Unframed, frame
 from .lifecycle import Action
 
-__all__ = ["Attacher", "Client", "DetachKeys", "UnframedClient", "parse_detach_keys", "pump"]
+__all__ = ["Attacher", "Client", "DetachKeys", "FramedClient", "UnframedClient", "parse_detach_keys", "pump"]
 
 _CHUNK = 65536
 _DEFAULT_KEYS = b"\x10\x11"
@@ -43,6 +43,26 @@ class Client(Protocol):
     async def write(self, data: bytes) -> None:
         """Write."""
         ...
+
+
+class FramedClient:
+    """A client that gets a terminal's output in frames, as one that did not expect a terminal reads it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def gone(self) -> bool:
+        """Whether writing to the client has failed."""
+        return self._client.gone
+
+    async def read(self, size: int = _CHUNK) -> bytes:
+        """Read; ``b""`` at the end of the client's half."""
+        return await self._client.read(size)
+
+    async def write(self, data: bytes) -> None:
+        """Write ``data`` as a frame of stdout."""
+        await self._client.write(frame(STDOUT, data))
 
 
 class UnframedClient:

@@ -89,10 +89,6 @@ def check_host_config(host: HostConfig, config: ContainerConfig, runtime: str, s
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:
         raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
-    if host.volume_driver not in ("", "local"):
-        raise EngineError(
-            f'error looking up volume plugin {host.volume_driver}: plugin "{host.volume_driver}" not found'
-        )
     if host.storage_opt is not UNSET and host.storage_opt:
         _refuse_storage_options(host.storage_opt)
     _check_modes(host, config)

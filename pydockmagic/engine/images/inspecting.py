@@ -9,7 +9,7 @@ from .records import ImageRecord
 from .store import Store
 from .times import created_ns, parse_config_time, rfc3339
 
-__all__ = ["history", "history_rows", "inspect"]
+__all__ = ["describe", "history", "history_rows", "inspect"]
 
 # What an image's config is made of (docker image-spec v1.3); what older Dockers wrote beside it is about a container.
 _CONFIG_FIELDS = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal",
@@ -20,6 +20,21 @@ _CONTAINER_CONFIG = {
     "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": None,
 }  # fmt: skip
 _NEVER = "0001-01-01T00:00:00Z"
+_SPARSE_SINCE, _WITHOUT_CONTAINER_SINCE, _WITHOUT_VIRTUAL_SIZE_SINCE = (1, 50), (1, 45), (1, 44)
+"""The versions of the API from which a description leaves out: unset fields of Config, the container, VirtualSize."""
+
+
+def describe(store: Store, image: ImageRecord, driver: str, version: tuple[int, int]) -> dict[str, Any]:
+    """Give the whole description of an image as a version of the API has it."""
+    described = inspect(store, image, driver)
+    if version < _SPARSE_SINCE:
+        described["Config"] = {**_CONTAINER_CONFIG, **described["Config"]}
+    if version < _WITHOUT_CONTAINER_SINCE:
+        described["Container"] = image.container
+    if version < _WITHOUT_VIRTUAL_SIZE_SINCE:
+        described["VirtualSize"] = described["Size"]
+        described.setdefault("Created", _NEVER)
+    return described
 
 
 def inspect(store: Store, image: ImageRecord, driver: str) -> dict[str, Any]:
@@ -59,7 +74,7 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
 
 def _container_config(config: dict[str, Any]) -> dict[str, Any]:
     """Give what API 1.45 dropped, and docker-compose 1.29 asks every newer engine for: it looks for ``Volumes``."""
-    return {**_CONTAINER_CONFIG, **_config(config)}
+    return {**_CONTAINER_CONFIG, **(config.get("container_config") or _config(config))}
 
 
 def _last_comment(config: dict[str, Any]) -> str:

@@ -234,9 +234,9 @@ class ImageService:
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def inspect(self, name: str) -> dict[str, Any]:
-        """Give the answer of ``GET /images/{name}/json``."""
-        return inspecting.inspect(self._store, self.get(name), self._driver)
+    def inspect(self, name: str, version: tuple[int, int] = (1, 50)) -> dict[str, Any]:
+        """Give the answer of ``GET /images/{name}/json`` in a version of the API."""
+        return inspecting.describe(self._store, self.get(name), self._driver, version)
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """Give the rows of ``GET /images/{name}/history``."""

@@ -43,7 +43,7 @@ class Draft:
         self._driver = str(request.get("Driver") or "bridge")
         ipam = request.get("IPAM") or {}
         self._ipam_driver = str(ipam.get("Driver") or "default")
-        self._ipam_options: Mapping[str, str] = ipam.get("Options") or {}
+        self._ipam_options: Mapping[str, str] | None = ipam.get("Options")
         self._pools: list[Mapping[str, Any]] = [pool for pool in ipam.get("Config") or () if pool]
 
     def network(self, id_: str, known: Sequence[Subnet], used: Iterable[Subnet]) -> Network:

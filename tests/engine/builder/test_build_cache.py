@@ -54,6 +54,14 @@ def test_no_cache_is_a_reason_and_gives_the_same_image(world):
     assert world.image_id == first
 
 
+def test_cache_from_bars_the_results_of_other_images(world):
+    build(world)
+    build(world, cache_from=("x",))
+    assert {state for _, state, _ in reasons(world)} == {"cached"}
+    build(world, cache_from=("nosuchtag",))
+    assert {reason for _, _, reason in reasons(world)} == {"not among the images of --cache-from"}
+
+
 def test_a_removed_image_is_made_anew(world):
     build(world)
     world.runner.run(world.images.remove("x"))

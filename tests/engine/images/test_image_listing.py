@@ -119,6 +119,20 @@ def test_inspect_describes_an_image(world: ImageWorld) -> None:
     assert re.fullmatch(r"20\d\d-.*Z", shown["Metadata"]["LastTagTime"])
 
 
+def test_older_clients_find_the_fields_that_later_versions_left_out(world: ImageWorld) -> None:
+    world.image({"a": "1"}, name="x:1", config={"Cmd": ["sh"]})
+    assert world.images.inspect("x:1", (1, 50))["Config"] == {"Cmd": ["sh"]}
+    config = world.images.inspect("x:1", (1, 49))["Config"]
+    assert config["Cmd"] == ["sh"]
+    assert config["OnBuild"] is None
+    assert config["Tty"] is False
+    assert "Container" not in world.images.inspect("x:1", (1, 45))
+    assert world.images.inspect("x:1", (1, 44))["Container"] == ""
+    assert "VirtualSize" not in world.images.inspect("x:1", (1, 44))
+    old = world.images.inspect("x:1", (1, 43))
+    assert old["VirtualSize"] == old["Size"]
+
+
 def test_an_image_from_scratch_has_no_layers(world: ImageWorld) -> None:
     world.image(name="empty", config={"Cmd": ["/x"]})
     shown = world.images.inspect("empty")
