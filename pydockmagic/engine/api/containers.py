@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -304,8 +303,7 @@ class _Attaching:
         websocket = WebSocket(duplex)
         tty = self._container.record.config.tty
         await self.talk(websocket if tty else UnframedClient(websocket))
-        with contextlib.suppress(ConnectionError):
-            await websocket.close()
+        await websocket.finish()
 
     async def talk(self, duplex: Client) -> None:
         """Serve the hijacked connection."""

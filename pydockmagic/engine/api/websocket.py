@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import struct
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ _CONTROL_LIMIT = 125
 _PIECE = 65536
 _NORMAL, _PROTOCOL_ERROR = 1000, 1002
 _KEY_BYTES = 16
+_LINGER = 1.0
+"""Seconds for the client's goodbye."""
 
 
 def upgrade_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -95,6 +98,14 @@ class WebSocket:
         if not self._closed:
             self._closed = True
             await self._send(_CLOSE, struct.pack(">H", code))
+
+    async def finish(self) -> None:
+        """Say goodbye and let the client say it too, so that it finds no broken connection."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await self.close()
+            async with asyncio.timeout(_LINGER):
+                while await self._duplex.read(_PIECE):
+                    pass
 
     async def _send(self, opcode: int, payload: bytes) -> None:
         size = len(payload)

@@ -18,12 +18,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import quote_plus
 
 import msgspec
 
 from pydockmagic.engine.errors import EngineError
+from pydockmagic.engine.runtime.logs import GZIP_HEAD
 
 from .container import Container
 from .core import Core
@@ -120,17 +121,57 @@ class Logs:
             await follower.changed(change)
 
 
+class _Part(NamedTuple):
+    """One of a log's files: what tells it apart from the others, whatever it is called by now."""
+
+    path: Path
+    number: int
+    """Its inode, as it was while it was written to."""
+    packed: tuple[int, int] | None
+    """Inode and time of the compressed file."""
+
+    @classmethod
+    def of(cls, path: Path) -> _Part:
+        """Look at a file; raise ``FileNotFoundError`` when it has been moved meanwhile."""
+        if path.suffix != ".gz":
+            return cls(path, path.stat().st_ino, None)
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            head = file.read(len(GZIP_HEAD) + 21)
+        number = head[len(GZIP_HEAD) :].partition(b"\0")[0]
+        return cls(path, int(number) if number.isdigit() else 0, (status.st_ino, status.st_mtime_ns))
+
+    def open(self) -> BinaryIO:
+        """Open it; a compressed one is unpacked, beyond some size on disk. Raises ``FileNotFoundError``."""
+        if self.packed is None:
+            file = self.path.open("rb")
+            if os.fstat(file.fileno()).st_ino == self.number:
+                return file
+            file.close()
+            raise FileNotFoundError(self.path)
+        with gzip.open(self.path, "rb") as packed:
+            unpacked = tempfile.SpooledTemporaryFile(_UNPACKED_IN_MEMORY)  # noqa: SIM115 - given to the caller
+            shutil.copyfileobj(packed, unpacked, _CHUNK)
+        unpacked.seek(0)
+        return cast("BinaryIO", unpacked)
+
+    def is_now(self, other: _Part) -> bool:
+        """Tell whether this file, which is held open or was read to its end, is that one by now."""
+        return self.packed == other.packed if self.packed else self.number == other.number
+
+
 class _Reader:
     """Reads lines from the log's files, and goes on where it stopped, over rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
+        self._part = _Part(path, 0, None)
         self._rest = b""
 
     def past(self, query: LogQuery) -> Iterator[list[_Line]]:
         """Give all that is there and passes the query; leaves the newest file open for ``more``. Blocks."""
-        files = _open_all(self._path)
+        parts, files = self._open_all()
         try:
             if query.tail is not None:
                 yield _tail(files, query, query.tail)
@@ -139,7 +180,8 @@ class _Reader:
                 self._rest = b""
                 yield from (_wanted(lines, query) for lines in self._batches(file))
         finally:
-            self._file = files[-1] if files else None
+            if files:
+                self._part, self._file = parts[-1], files[-1]
             for file in files[:-1]:
                 file.close()
 
@@ -152,64 +194,57 @@ class _Reader:
     def more(self) -> Iterator[list[_Line]]:
         """Give the lines written since the last call."""
         while True:
-            if self._file is None:
-                if not self._path.exists():
-                    return
-                self._file = self._path.open("rb")
-            newer = self._newer(self._file)
-            yield from self._batches(self._file)  # after the look for newer files: now it grows no more
-            if newer is None:
+            if self._file is None and not self._next():
                 return
-            self._file.close()
-            self._file, self._rest = newer, b""
+            assert self._file is not None
+            newest = self._is_newest()
+            yield from self._batches(self._file)  # after the look for newer files: by then it grows no more
+            if newest or not self._next():
+                return
 
-    def _newer(self, file: BinaryIO) -> BinaryIO | None:
-        """Open the file that came after this one; None while this is the newest."""
-        ours = os.fstat(file.fileno())
+    def _is_newest(self) -> bool:
         try:
-            if self._path.stat().st_ino == ours.st_ino:
-                return None
-            rotated = log_files(self._path)
-            names = [found.stat().st_ino for found in rotated]
-            # the oldest that is left, if ours is gone already (or compressed, and so another file)
-            at = names.index(ours.st_ino) + 1 if ours.st_ino in names else 0
-            later = [found for found in rotated[at:] if at or found.stat().st_mtime_ns > ours.st_mtime_ns]
-            return _open(later[0]) if later else None
-        except FileNotFoundError:  # it is being rotated right now: the next look finds it
-            return None
+            return self._part.packed is None and self._path.stat().st_ino == self._part.number
+        except FileNotFoundError:  # it is being rotated right now
+            return False
+
+    def _next(self) -> bool:
+        """Open the file that came after this one; tell whether there is one."""
+        for _ in range(_ROTATED_AGAIN):
+            try:
+                parts = [_Part.of(path) for path in log_files(self._path)]
+                # the newest that it can be, for inodes are used again; where it is gone, the oldest that is left
+                later = max((at for at, part in enumerate(parts) if self._part.is_now(part)), default=-1) + 1
+                if later >= len(parts):
+                    return False
+                opened = parts[later].open()
+            except FileNotFoundError:  # the files were just moved
+                continue
+            self.close()
+            self._part, self._file, self._rest = parts[later], opened, b""
+            return True
+        return False
+
+    def _open_all(self) -> tuple[list[_Part], list[BinaryIO]]:
+        """Open all files of the log, oldest first, though it may be rotated meanwhile."""
+        for _ in range(_ROTATED_AGAIN):
+            opened: list[BinaryIO] = []
+            try:
+                parts = [_Part.of(path) for path in log_files(self._path)]
+                opened += (part.open() for part in parts)
+                if parts == [_Part.of(path) for path in log_files(self._path)]:
+                    return parts, opened
+            except FileNotFoundError:
+                pass
+            for file in opened:
+                file.close()
+        raise EngineError("the log is rotated faster than it can be read")
 
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a log file; a compressed one is unpacked, beyond some size on disk."""
-    if path.suffix != ".gz":
-        return path.open("rb")
-    unpacked = tempfile.SpooledTemporaryFile(_UNPACKED_IN_MEMORY)  # noqa: SIM115 - given to the caller
-    with gzip.open(path, "rb") as packed:
-        shutil.copyfileobj(packed, unpacked, _CHUNK)
-    unpacked.seek(0)
-    return cast("BinaryIO", unpacked)
-
-
-def _open_all(path: Path) -> list[BinaryIO]:
-    """Open all files of a log, oldest first, though it may be rotated meanwhile."""
-    for _ in range(_ROTATED_AGAIN):
-        opened: list[BinaryIO] = []
-        try:
-            before = log_files(path)
-            opened += (_open(name) for name in before)
-            if not before or (before == log_files(path) and os.fstat(opened[-1].fileno()).st_ino == path.stat().st_ino):
-                return opened
-        except FileNotFoundError:
-            pass
-        for file in opened:
-            file.close()
-    raise EngineError("the log is rotated faster than it can be read")
 
 
 def _tail(files: Sequence[BinaryIO], query: LogQuery, count: int) -> list[_Line]:

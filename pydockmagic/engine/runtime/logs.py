@@ -11,19 +11,23 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import struct
 import time
 import zlib
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
-__all__ = ["LINE_LIMIT", "LogWriter", "encode", "timestamp"]
+__all__ = ["GZIP_HEAD", "LINE_LIMIT", "LogWriter", "encode", "timestamp"]
 
 LINE_LIMIT = 16 * 1024
 """Longer lines are written in parts of this many bytes, without a newline but for the last."""
 
 _COMPRESS_STEP = 256 * 1024
 """How much of a rotated file is compressed each time output comes: the rest of the work does not wait for it."""
+
+GZIP_HEAD = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"
+"""How a compressed log begins; its name follows."""
 
 _NEWLINE = b"\n"
 _ESCAPES = {
@@ -210,7 +214,10 @@ class LogWriter:
 
 
 class _Compressor:
-    """Turns a rotated file into ``FILE.gz``, a step at a time: no thread, for others are cloned from this process."""
+    """Turns a rotated file into ``FILE.gz``, a step at a time: no thread, for others are cloned from this process.
+
+    The name in its header (RFC 1952) is the inode of the file that was, by which a reader that follows knows it again.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -220,15 +227,22 @@ class _Compressor:
         except OSError:
             self._source.close()
             raise
-        self._deflate = zlib.compressobj(wbits=31)  # with the header and trailer of gzip
+        inode = os.fstat(self._source.fileno()).st_ino
+        self._head = GZIP_HEAD + f"{inode}\0".encode()
+        self._deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self._check = self._size = 0
 
     def step(self) -> bool:
         """Do a piece of the work; tell whether it is over. A file that cannot be compressed stays as it is."""
         try:
+            if self._head:
+                self._target.write(self._head)
+                self._head = b""
             if data := self._source.read(_COMPRESS_STEP):
+                self._check, self._size = zlib.crc32(data, self._check), self._size + len(data)
                 self._target.write(self._deflate.compress(data))
                 return False
-            self._target.write(self._deflate.flush())
+            self._target.write(self._deflate.flush() + struct.pack("<II", self._check, self._size & 0xFFFFFFFF))
             self._close()
             os.chmod(f"{self._path}.gz.new", 0o640)
             os.rename(f"{self._path}.gz.new", f"{self._path}.gz")
