@@ -55,7 +55,7 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _UP = 1
 _NESTED = 0x8000
 _AF_UNSPEC, _AF_INET, _AF_BRIDGE, _AF_INET6 = 0, 2, 7, 10
-_IFLA_PROTINFO, _BRPORT_ISOLATED = 12, 33
+_IFLA_PROTINFO, _IFLA_TXQLEN, _BRPORT_ISOLATED = 12, 13, 33
 _NO_DAD = 0x02
 _REPLACE = 0x100
 
@@ -258,16 +258,15 @@ def _mtu(mtu: int) -> bytes:
 
 def add_veth(name: str, bridge: int, peer: str, namespace: int, mtu: int = 0) -> Message:
     """Make a pair: ``name`` here, up, on the bridge with this index; ``peer``, down, in the namespace descriptor."""
-    inner = _link_body() + attribute(_IFLA_IFNAME, peer) + attribute(_IFLA_NET_NS_FD, namespace) + _mtu(mtu)
+    both = _mtu(mtu) + attribute(_IFLA_TXQLEN, 0)  # packets wait in no queue, as with dockerd
+    inner = _link_body() + attribute(_IFLA_IFNAME, peer) + attribute(_IFLA_NET_NS_FD, namespace) + both
     info = nested(
         _IFLA_LINKINFO,
         attribute(_INFO_KIND, "veth"),
         nested(_INFO_DATA, attribute(_VETH_PEER, inner)),
     )
-    body = (
-        _link_body(flags=_UP, change=_UP) + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_MASTER, bridge) + _mtu(mtu)
-    )
-    body += info
+    body = _link_body(flags=_UP, change=_UP) + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_MASTER, bridge)
+    body += both + info
     return Message(_NEWLINK, _REQUEST | _ACK | _CREATE | _EXCL, body, f"making the pair {name}")
 
 

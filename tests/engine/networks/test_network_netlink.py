@@ -89,12 +89,12 @@ def test_a_pipe_joins_two_namespaces(namespace, kernel, bridge):
 def test_attributes_are_read_as_they_were_written(kind, value):
     data = netlink.attribute(kind, value) + netlink.attribute(1, b"next")
     assert len(data) % 4 == 0
-    assert list(netlink._attributes(data)) == [(kind, value), (1, b"next")]
+    assert list(netlink.attributes(data)) == [(kind, value), (1, b"next")]
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_can_be_read_as_attributes(data):
-    list(netlink._attributes(data))
+    list(netlink.attributes(data))
 
 
 @pytest.fixture
