@@ -8,6 +8,8 @@ appear together. Writes run on one thread of their own: the event loop never wai
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+
+from .errors import EngineError
 
 __all__ = ["Change", "State"]
 
@@ -30,6 +34,11 @@ CREATE TABLE IF NOT EXISTS record (
 """
 
 
+_LOG_PAGES = 256
+_RESERVE = 2 << 20
+"""Room for the write-ahead log (``_LOG_PAGES`` of 4 KiB) and as much again for the records."""
+
+
 class Change(msgspec.Struct, frozen=True):
     """One row to write; ``value=None`` deletes it. ``kind`` is the family (``image``, ``container``, ...)."""
 
@@ -38,15 +47,43 @@ class Change(msgspec.Struct, frozen=True):
     value: msgspec.Struct | None = None
 
 
+class _Reserve:
+    """Space put by, so that on a full disk what ends and what is removed can still be noted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held = False
+        self.save()
+
+    def save(self) -> None:
+        """Put the space by, if it is not yet and can be."""
+        if self._held:
+            return
+        with contextlib.suppress(OSError), self._path.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE)
+                self._held = True
+            except OSError:
+                self._path.unlink()
+
+    def spend(self) -> None:
+        """Give the space to whoever needs it now."""
+        self._path.unlink(missing_ok=True)
+        self._held = False
+
+
 class State:
     """The open database. One engine, one ``State``; the caller holds the lock on the data root."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reserve = _Reserve(path.with_name(f"{path.name}.reserve"))
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         # NORMAL survives the death of the process at any instant (the promise); only a power cut may lose
         # the last transactions, and then whole ones.
         self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         self._db.execute(_SCHEMA)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._encode = msgspec.msgpack.Encoder().encode
@@ -71,6 +108,20 @@ class State:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._apply, rows)
 
     def _apply(self, rows: Sequence[tuple[str, str, bytes | None]]) -> None:
+        try:
+            self._transact(rows)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            self._reserve.spend()
+            try:
+                self._transact(rows)
+            except sqlite3.OperationalError as again:
+                raise EngineError(f"write {self._path}: no space left on device") from again
+        else:
+            self._reserve.save()
+
+    def _transact(self, rows: Sequence[tuple[str, str, bytes | None]]) -> None:
         self._db.execute("BEGIN")
         try:
             for kind, key, value in rows:
@@ -78,10 +129,11 @@ class State:
                     self._db.execute("DELETE FROM record WHERE kind = ? AND key = ?", (kind, key))
                 else:
                     self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (kind, key, value))
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk ends it by itself
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Finish the writes that were asked for and close the database."""

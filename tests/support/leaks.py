@@ -30,8 +30,8 @@ _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 _PASSING = re.compile(r"state\.db-(wal|shm)$")
 
 
-_POOL = min(32, (os.cpu_count() or 1) + 4) + 3
-"""The most threads that the engine may come to: its loop, those of state and networks, and asyncio's pool."""
+_POOL = min(32, (os.cpu_count() or 1) + 4) + 4
+"""The most threads that the engine may come to: its loop, those of state, networks and trash, and asyncio's pool."""
 
 
 @dataclass

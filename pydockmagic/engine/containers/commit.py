@@ -94,8 +94,8 @@ class Committer:
         below = core.images.get(record.image_id)
         document = dict(core.images.config(below.id))
         staged = core.surroundings.data_root / "tmp" / f"commit-{container.id}"
-        await asyncio.to_thread(self._stage, core.storage.changes(container.id), staged)
         try:
+            await asyncio.to_thread(self._stage, core.storage.changes(container.id), staged)
             parent = below.chain_ids[-1] if below.chain_ids else None
             layer = await core.images.add_layer(staged, parent)
         finally:

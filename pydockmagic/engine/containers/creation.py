@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.errors import EngineError, InvalidParameter
 from pydockmagic.engine.runtime import cgroups
 from pydockmagic.engine.volumes import mounts
 from pydockmagic.engine.volumes.records import MountPoint
@@ -107,7 +108,7 @@ class Creator:
             await self._make(record, image.chain_ids)
         except BaseException:
             core.store.release(record.name, record.id)
-            await asyncio.to_thread(core.storage.remove, record.id)
+            await self._undo(record)
             raise
         return Created(record.id, warnings)
 
@@ -144,6 +145,16 @@ class Creator:
         container.remember("create", container.lifecycle)
         await core.store.add(container)
         core.publish(container, "create")
+
+    async def _undo(self, record: ContainerRecord) -> None:
+        """Throw away what was made of a container that cannot be made."""
+        core = self._core
+        await asyncio.to_thread(core.storage.remove, record.id)
+        await asyncio.to_thread(core.trash.discard, core.files(record.id).directory)
+        for mount in record.mounts:
+            if mount.kind == "volume" and mount.anonymous:
+                with contextlib.suppress(EngineError):
+                    await core.volumes.remove(mount.name, force=True)
 
     def _mounts_of(self, name: str) -> Sequence[MountPoint]:
         return [mount for mount in self._core.store.get(name).record.mounts if mount.kind != "tmpfs"]

@@ -53,6 +53,14 @@ class CopyDriver:
         """Copy what is seen through ``layers`` (topmost first)."""
         stage = self._home / f".new-{key}"
         self._trash.discard(stage)
+        try:
+            self._make(stage, layers)
+        except BaseException:  # a full disk, say
+            self._trash.discard(stage)
+            raise
+        stage.rename(self._home / key)
+
+    def _make(self, stage: Path, layers: Sequence[Path]) -> None:
         stage.mkdir(mode=0o710)
         root = stage / "root"
         root.mkdir(mode=0o755)
@@ -63,7 +71,6 @@ class CopyDriver:
         mark.touch()
         base = _Base([self._relative(layer) for layer in layers], mark.stat().st_ctime_ns, _directory_inodes(root))
         mark.write_bytes(msgspec.json.encode(base))
-        stage.rename(self._home / key)
 
     def root(self, key: str, *, read_only: bool = False) -> Root:
         """Describe the copy."""
@@ -74,6 +81,13 @@ class CopyDriver:
         return self._path(key) / "root"
 
     def unmount(self, key: str) -> None:
+        """Do nothing: nothing was mounted."""
+
+    def look(self, key: str) -> Path:
+        """Give the copy's path."""
+        return self._path(key) / "root"
+
+    def unlook(self, key: str) -> None:
         """Do nothing: nothing was mounted."""
 
     def changes(self, key: str) -> Path:

@@ -34,6 +34,7 @@ class OverlayDriver:
         self._filesystem = filesystem
         self._trash = Trash(self._data_root / "trash")
         self._mounted: dict[str, int] = {}
+        self._looked: dict[str, int] = {}
         self._lock = threading.Lock()
         # An image from scratch has no layer, and overlayfs wants at least one.
         self._nothing = self._home / ".empty"
@@ -46,6 +47,14 @@ class OverlayDriver:
         """Make an empty writable layer over ``layers`` (topmost first)."""
         stage = self._home / f".new-{key}"
         self._trash.discard(stage)
+        try:
+            self._make(stage, layers)
+        except BaseException:  # a full disk, say
+            self._trash.discard(stage)
+            raise
+        stage.rename(self._home / key)
+
+    def _make(self, stage: Path, layers: Sequence[Path]) -> None:
         stage.mkdir(mode=0o710)
         (stage / "diff").mkdir(mode=0o755)
         (stage / "work").mkdir(mode=0o700)
@@ -55,7 +64,6 @@ class OverlayDriver:
             os.chown(stage / "diff", below.st_uid, below.st_gid)
             (stage / "diff").chmod(below.st_mode & 0o7777)
         (stage / "layers").write_text(json.dumps([self._relative(layer) for layer in layers]))
-        stage.rename(self._home / key)
 
     def root(self, key: str, *, read_only: bool = False) -> Root:
         """Describe the overlay that the runtime driver mounts inside the container."""
@@ -88,6 +96,33 @@ class OverlayDriver:
             elif count == 1:
                 del self._mounted[key]
                 unmount(self._home / key / "merged")
+
+    def look(self, key: str) -> Path:
+        """Mount the root for reading, beside the container's own mount; counted, undone by ``unlook``.
+
+        An upper directory belongs to one mount, so here it is the topmost of the lower ones.
+        """
+        view = self._path(key) / "view"
+        with self._lock:
+            if not self._looked.get(key):
+                for name in ("diff", "work", "merged"):
+                    (view / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+                lower = [self._home / key / "diff", *self._lower(key)]
+                mount_overlay(
+                    view / "merged", lower, view / "diff", view / "work", userxattr=self._userxattr, read_only=True
+                )
+            self._looked[key] = self._looked.get(key, 0) + 1
+        return view / "merged"
+
+    def unlook(self, key: str) -> None:
+        """Undo one ``look``."""
+        with self._lock:
+            count = self._looked.pop(key, 0)
+            if count > 1:
+                self._looked[key] = count - 1
+            elif count == 1:
+                unmount(self._home / key / "view" / "merged")
+                self._trash.discard(self._home / key / "view")
 
     def changes(self, key: str) -> Path:
         """Give the upper directory."""
@@ -137,3 +172,5 @@ class OverlayDriver:
         with self._lock:
             if self._mounted.pop(key, 0):
                 unmount(self._home / key / "merged")
+            if self._looked.pop(key, 0):
+                unmount(self._home / key / "view" / "merged")
