@@ -8,6 +8,7 @@ Standard library only. The mounts and their options are Docker's and runc's.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -138,7 +139,8 @@ def _system_mount(kind: str, target: str, flags: int, data: str, *, mapped: bool
             raise Refusal(
                 f'error during container init: error mounting "{kind}" to rootfs at "{target}": {reason(error)}'
             ) from error
-        linux.mount(target.lstrip("/"), target, flags=linux.MS_BIND | linux.MS_REC)
+        with contextlib.suppress(FileNotFoundError):  # the host has none either (mqueue)
+            linux.mount(target.lstrip("/"), target, flags=linux.MS_BIND | linux.MS_REC)
 
 
 def mount_users(mounts: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from . import cgroups, container_init, execute, linux, proxy, wire
 from .control import Message, Reply, Server
 from .logs import LogWriter
 from .loop import READ, Loop
-from .processes import Pipes, Process, Start, pids_of_namespace, reap_adopted
+from .processes import Pipes, Process, Start, counters, pids_of_namespace, reap_adopted
 from .refusal import Refusal, sentence
 from .streams import Streams
 
@@ -62,7 +62,7 @@ class Supervisor:
                 "pause": self._on_pause,
                 "unpause": self._on_unpause,
                 "processes": lambda *_: {"ok": self._pids()},
-                "stats": lambda *_: {"ok": self._cgroup.stats()},
+                "stats": lambda *_: {"ok": self._cgroup.stats() or counters(self._pids())},
                 "update": self._on_update,
                 "serve": self._on_serve,
                 "exec": self._on_exec,

@@ -65,9 +65,11 @@ def test_without_swap_accounting_memory_is_limited_without_swap():
     assert (host.memory, host.memory_swap) == (64 << 20, -1)
 
 
-def test_a_kernel_without_quotas_refuses_cpus():
-    with pytest.raises(InvalidParameter, match="NanoCPUs can not be set, as your kernel does not support CPU CFS"):
-        check_resources(HostConfig(nano_cpus=1), EVERYTHING - {"cpu_cfs"})
+def test_a_kernel_without_quotas_discards_cpus_with_a_warning():
+    host = HostConfig(nano_cpus=10**9)
+    (warning,) = check_resources(host, EVERYTHING - {"cpu_cfs"})
+    assert warning.endswith("CPU CFS scheduler. CPU period/quota discarded.")
+    assert host.nano_cpus == 0
 
 
 def test_no_oom_killer_and_no_limit_is_warned_of():

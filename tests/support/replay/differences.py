@@ -49,6 +49,10 @@ EVERYWHERE: dict[str, Kept] = {
     "run-217": _NO_HUB,
     "run-220": _REPRODUCIBLE,
     "opt-086": Kept("the recorded machine lacked capabilities that --privileged asks for"),
+    "ns-003": _DOCKERD_28,  # which masks /proc/interrupts as well
+    "vol-026": Kept("from API 1.42 on a prune takes anonymous volumes only"),
+    "vol-028": Kept("the volume that such a prune left"),
+    "cleanup-011": Kept("from API 1.42 on a prune takes anonymous volumes only"),
     "ns-001": Kept("a race between ps and the rest of its pipeline", sometimes=True),
     "net-016": Kept("which of the two answers comes first", sometimes=True),
     "net-032": _API_150,
@@ -62,8 +66,33 @@ EVERYWHERE: dict[str, Kept] = {
 
 _LOW_PORT = Kept("an ordinary user may not take ports below 1024; the sentence says which ones are free")
 
+_NO_CGROUP = Kept("no cgroup is delegated to an ordinary user here: limits are discarded with Docker's warning")
+_NO_HOST_RIGHTS = Kept("an ordinary user may not do it on the host")
+_USER_NAMESPACE = Kept("containers live in the engine's user namespace, whose root is the ordinary user")
+
 # What an ordinary user's engine cannot do as root's does, or does otherwise.
 ROOTLESS: dict[str, Kept] = {
+    "run-097": _NO_CGROUP,
+    "opt-057": _NO_HOST_RIGHTS,
+    "opt-064": _NO_CGROUP,
+    "opt-065": _NO_CGROUP,
+    "opt-069": _NO_CGROUP,
+    "opt-070": _NO_CGROUP,
+    "opt-071": _NO_CGROUP,
+    "opt-075": _NO_CGROUP,
+    "opt-076": _NO_CGROUP,
+    "opt-077": _NO_CGROUP,
+    "opt-078": _NO_CGROUP,
+    "opt-079": _NO_CGROUP,
+    "opt-080": Kept("in a user namespace the kernel refuses mknod itself, not only the opening"),
+    "opt-081": Kept("the host's device is bound in, whose owner has no id in the user namespace"),
+    "ns-003": Kept("no cgroups are mounted, and masked paths are other mounts"),
+    "ns-009": _USER_NAMESPACE,
+    "ns-010": _NO_CGROUP,
+    "ns-011": _USER_NAMESPACE,
+    "ns-012": _USER_NAMESPACE,
+    "ns-022": _USER_NAMESPACE,
+    "cow-029": _NO_CGROUP,
     "net-007": Kept("no ping leaves the sandbox: raw packets would need the host's privileges"),
     "net-066": _LOW_PORT,
     "net-070": _LOW_PORT,

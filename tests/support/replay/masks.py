@@ -21,7 +21,6 @@ _RULES: list[tuple[str, str]] = [
     (rf"(?:{_AGE}) ago", "<AGO>"),
     (rf"Up (?:{_AGE})", "Up <DUR>"),
     (r"\[4026(?!5318)\d{6}\]", "[<NS>]"),
-    (r"\bRN?s(?= +<CLK>)", "Rs"),
     (r"[RT]X (packets|bytes):\d+( \([\d.]+ \w+\))?", "<TRAFFIC>"),
     (r"(?<=with provided prefix: )[0-9a-f]\b", "<PREFIX>"),
     (r"(?<=\]:)\d{5}(?=: response)", "<EPORT>"),
@@ -46,6 +45,7 @@ def mask(text: str, extra: list[str], *, work_directory: str) -> str:
     if "ps" in extra:
         for pattern, replacement in reversed(_PS):
             text = pattern.sub(replacement, text)
+        text = re.sub(r" +", " ", text.replace(" RNs ", " Rs "))  # a replay may be run with another priority
     for pattern, replacement in _COMPILED:
         text = pattern.sub(replacement, text)
     text = _TRAILING.sub("", _STDCOPY.sub("   ", text))

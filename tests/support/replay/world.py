@@ -37,7 +37,7 @@ EARLIER_IMAGES = (
 )
 
 # The recorded daemon was told that the registry of its host speaks plain HTTP.
-ENGINE_OPTIONS: tuple[str, ...] = ()
+ENGINE_OPTIONS = ("--insecure-registry", "192.0.2.10:5055")
 
 WRITE = "echo 'mkdir -p /var/run/apache2' > /root/run_apache.sh"
 
