@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -34,6 +35,8 @@ __all__ = ["LogQuery", "Logs", "log_files"]
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 _CHUNK = 1 << 18
+_MOMENT = 0.1
+"""Seconds."""
 _UNPACKED_IN_MEMORY = 32 << 20
 _ROTATED_AGAIN = 20
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_FROM, _IN_MOVED_TO = 0x2, 0x100, 0x40, 0x80
@@ -91,6 +94,8 @@ class Logs:
     async def _read(self, container: Container, query: LogQuery) -> AsyncIterator[bytes]:
         path = self._core.files(container.id).log
         tty = container.record.config.tty
+        if not query.follow:
+            await _first_words(container)
         follower = _Follower(path) if query.follow else None
         reader = _Reader(path)
         try:
@@ -119,6 +124,18 @@ class Logs:
             if ended and container.record.state.started_ns:
                 return
             await follower.changed(change)
+
+
+async def _first_words(container: Container) -> None:
+    """Let a program end or run for a moment before its log is read.
+
+    Our start answers while a program is still being loaded; dockerd's answers later, and its clients count on it.
+    """
+    left = _MOMENT - (time.time() - container.record.state.started_ns / 1e9)
+    if 0 < left <= _MOMENT:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await container.ended.wait()
 
 
 class _Part(NamedTuple):

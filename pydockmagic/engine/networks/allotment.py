@@ -145,7 +145,9 @@ def check_settings(network: Network, settings: Mapping[str, Any]) -> None:
         raise InvalidParameter("user specified IP address is supported on user defined networks only")
     if network.predefined and settings.get("Aliases"):
         raise InvalidParameter("network-scoped alias is supported only for containers in user defined networks")
-    if (four and not network.own_subnet) or (six and not network.own_subnet6):
+    # an IPv6 pool counts also where IPv6 is off: the address is only kept then
+    own_subnet6 = network.own_subnet6 or any(":" in str(pool.get("Subnet")) for pool in network.asked)
+    if (four and not network.own_subnet) or (six and not own_subnet6):
         raise InvalidParameter(
             "user specified IP address is supported only when connecting to networks with user configured subnets"
         )
