@@ -12,7 +12,7 @@ import pytest
 from support.dockerd import available, dockerd
 from support.engine import engine
 from support.lifestories import DIFFERENCES, STORIES, WITHOUT_EVENTS
-from support.replay.world import busybox_tar
+from support.replay.images import busybox_tar
 from support.stories import Told, as_dockerd_28, calm, tell
 
 pytestmark = [

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.api import Api
 from support.ordinary import OrdinaryUser
-from support.replay.world import busybox_tar
+from support.replay.images import busybox_tar
 
 _COUNT = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done"
 
