@@ -7,8 +7,10 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,9 +22,11 @@ from support.engine import engine
 from support.replay.images import busybox_tar
 
 from benchmarks.memory import compare_memory
-from benchmarks.pairs import compare
+from benchmarks.pairs import bound, compare, milliseconds
 
 _STEPS = ["FROM busybox", "COPY data.txt /data.txt", *(f"RUN echo {i} > /file-{i}" for i in range(7)), 'CMD ["sh"]']
+_ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
+"""A network namespace of its own: names of bridges are global, and docker0 may be another daemon's."""
 _LINES = 1_000_000
 _STOPPED = 1000
 _PRINTING = ("seq", str(_LINES))
@@ -34,7 +38,7 @@ def both() -> Iterator[tuple[Path, Api, Api]]:
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
         (folder / "dockerd").mkdir()
-        with dockerd(folder / "dockerd") as theirs, engine(folder) as ours:
+        with dockerd(folder / "dockerd", inside=_ALONE) as theirs, engine(folder) as ours:
             clients = Api(ours, timeout=600), Api(theirs, timeout=600)
             for client in clients:
                 answer = client("POST", "/images/create", busybox_tar(), fromSrc="-", repo="busybox", tag="latest")
@@ -172,6 +176,32 @@ def _lists(mini: Api, docker: Api) -> None:
         compare(f"docker ps -a of {stopped}", *_on(mini, docker, _command_lists), peer_name="dockerd", goal=1)
 
 
+def _start(folder: Path) -> float:
+    """Start and end an engine; give the milliseconds until it served."""
+    begun = time.perf_counter()
+    with engine(folder):
+        return (time.perf_counter() - begun) * 1000
+
+
+def _import(modules: str) -> float:
+    """Give the milliseconds that a bare Python takes for an import."""
+    return milliseconds(lambda: subprocess.run([sys.executable, "-c", f"import {modules}"], check=True))
+
+
+def _starts() -> None:
+    """Print how long the engine takes to come up, empty and over many containers, and what of it is importing."""
+    bound("import of the engine", lambda: _import("pydockmagic.engine.__main__") - _import("asyncio"), goal=400)
+    bound("import of the notebook's side", lambda: _import("pydockmagic") - _import("sys"), goal=200)
+    with tempfile.TemporaryDirectory(prefix="bench") as name:
+        folder = Path(name)
+        bound("start of an engine", lambda: _start(folder), goal=1500)
+        with engine(folder) as address:
+            api = Api(address, timeout=600)
+            api("POST", "/images/create", busybox_tar(), fromSrc="-", repo="busybox", tag="latest")
+            _stop_many(api)
+        bound(f"start over {_STOPPED:,} stopped containers", lambda: _start(folder), goal=3000)
+
+
 def main() -> None:
     """Print the ratios; needs root for dockerd."""
     if not available():
@@ -185,4 +215,5 @@ def main() -> None:
         compare("cached rebuild of a 10-step Dockerfile", *building, peer_name="dockerd", goal=5)
         _logs(mini, docker)
         _lists(mini, docker)
+    _starts()
     print(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")

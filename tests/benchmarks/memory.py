@@ -28,9 +28,10 @@ def compare_memory(folder: Path, mini: Api, docker: Api) -> None:
     ours = [pid for pid in children(idle[0][-1]) if _name(pid).startswith("pydock-supervis")]
     theirs = _shims(begun[docker])
     assert len(ours) == len(theirs) == _RUNNING, (ours, theirs)
-    _told("supervisor and shim, each", _each(memory(*ours)), _each(memory(*theirs)))
     after = memory(*idle[0], *ours), memory(*idle[1], *theirs)
-    _told("added memory per container", *(_each(now, than=then) for now, then in zip(after, before, strict=True)))
+    added = [_each(now, than=then) for now, then in zip(after, before, strict=True)]
+    _told("added memory per container, beside a shim's", added[0], _each(memory(*theirs)))
+    _told("the same, beside what dockerd grows as well", *added)
     for api, containers in begun.items():
         for container in containers:
             api("DELETE", f"/containers/{container}", force="1")
