@@ -12,7 +12,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,19 @@ class _Place(msgspec.Struct, frozen=True):
     volume: bool
 
 
+def _ids() -> list[list[str]]:
+    with open("/proc/self/uid_map", encoding="ascii") as table:  # noqa: PTH123 - a few bytes of a kernel file
+        return [line.split() for line in table]
+
+
+def _unpacking() -> dict[str, Any]:
+    """Say what of owners and devices can be had: one user owns all, and only the host's root makes devices."""
+    ids = _ids()
+    single = os.geteuid() != 0 or sum(int(count) for _, _, count in ids) <= 1
+    hosts_root = os.geteuid() == 0 and ids == [["0", "0", "4294967295"]]
+    return {"owners": "index" if single else "disk", "devices": "make" if hosts_root else "skip"}
+
+
 class Archive:
     """Reads and writes the files of containers."""
 
@@ -126,18 +139,7 @@ class Archive:
             finally:
                 os.close(descriptor)
 
-        return described, self._from_thread(container, view, chunks())
-
-    async def _from_thread(self, container: Container, view: _View, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-        """Give what a blocking iterator yields, and let go of the root afterwards."""
-        try:
-            while piece := await asyncio.to_thread(_gather, chunks):
-                yield piece
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                await asyncio.to_thread(close)
-            await asyncio.to_thread(self._leave, container, view)
+        return described, _from_thread(chunks(), lambda: self._leave(container, view))
 
     async def write(
         self, container: Container, asked: str, path: str, body: AsyncIterator[bytes], *, keep_types: bool = False
@@ -167,7 +169,9 @@ class Archive:
         core.publish(container, "extract-to-dir")
 
     def _unpack(self, place: _Place, source: _Pulled, keep_types: bool) -> None:
-        extract(open_stream(source), place.root, at=place.inner, whiteouts="keep", keep_types=keep_types)
+        extract(
+            open_stream(source), place.root, at=place.inner, whiteouts="keep", keep_types=keep_types, **_unpacking()
+        )
 
     def _place(self, container: Container, view: _View, asked: str, path: str, *, follow: bool) -> _Place:
         record = container.record
@@ -235,9 +239,10 @@ class Archive:
 
     async def export(self, container: Container) -> AsyncIterator[bytes]:
         """Give the whole root as a tar; mounts are left out, as with Docker."""
-        view = _View(await asyncio.to_thread(self._core.storage.mount, container.id), live=False)
+        storage = self._core.storage
+        root = await asyncio.to_thread(storage.look, container.id)
         self._core.publish(container, "export")
-        return self._from_thread(container, view, export_tree(view.root))
+        return _from_thread(export_tree(root), lambda: storage.unlook(container.id))
 
     # --- docker diff ----------------------------------------------------------------------------------------------
 
@@ -282,6 +287,18 @@ def _go_mode(mode: int) -> int:
     if mode & stat.S_ISVTX:
         result |= 1 << 20
     return result
+
+
+async def _from_thread(chunks: Iterator[bytes], leave: Callable[[], None]) -> AsyncIterator[bytes]:
+    """Give what a blocking iterator yields, and let go of the root afterwards."""
+    try:
+        while piece := await asyncio.to_thread(_gather, chunks):
+            yield piece
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            await asyncio.to_thread(close)
+        await asyncio.to_thread(leave)
 
 
 def _gather(chunks: Iterator[bytes]) -> bytes:

@@ -38,6 +38,14 @@ class StorageDriver(Protocol):
         """Undo one ``mount``."""
         ...
 
+    def look(self, key: str) -> Path:
+        """Give the root for reading while a container has it mounted; counted, undone by ``unlook``."""
+        ...
+
+    def unlook(self, key: str) -> None:
+        """Undo one ``look``."""
+        ...
+
     def changes(self, key: str) -> Path:
         """Give the directory with the writable layer in overlayfs form (the overlay driver's upper directory)."""
         ...
