@@ -176,6 +176,7 @@ class Context:
     through ``ask``, and through ``secret`` without showing what they type. ``echo`` asks for every text to be written
     to ``output`` as it comes, as a terminal wants it; otherwise only what streams is written and the rest is in the
     result. ``binary`` takes archives (``docker save`` without ``-o``); there is none in a notebook.
+    ``displays`` says that who asks can draw what the grammar calls displays.
     """
 
     output: Output = field(default_factory=Quiet)
@@ -190,6 +191,7 @@ class Context:
     terminal: Terminal | None = None
     columns: int = 80
     binary: BinaryIO | None = None
+    displays: bool = False
 
     @property
     def client(self) -> Client:

@@ -41,6 +41,8 @@ def _execute(words: list[str], context: Context) -> Result:
     if isinstance(found.entry, grammar.Group):
         return _noun_alone(found, context)
     parsed = grammar.parse(found.entry, found.name, found.rest)
+    if found.entry.display:
+        raise CommandError(f"docker: '{found.name}' is a display: a notebook draws it with %{found.name}", 1)
     from .handlers import run_handler  # noqa: PLC0415 - help and mistakes need no handlers
 
     return run_handler(parsed, context)
@@ -58,7 +60,8 @@ def _noun_alone(found: grammar.Found, context: Context) -> Result:
                 usage=f"Usage:  docker {found.name}",
                 hint=f"Run 'docker {found.name} --help' for more information",
             )
-    return _show(grammar.group_help(found.entry), context, "stdout" if found.rest else "stderr")
+    text = grammar.group_help(found.entry, displays=context.displays)
+    return _show(text, context, "stdout" if found.rest else "stderr")
 
 
 def _show(text: str, context: Context, stream: OutputStream = "stdout") -> Result:

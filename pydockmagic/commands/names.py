@@ -42,10 +42,11 @@ def _names(command: Command, option: str | None, position: int, client: Client) 
     noun = command.noun
     if command.path in _IMAGE_FIRST:
         return image_names(client) if position == 0 else []
-    if noun == "image" and command.verb in {"rm", "inspect", "history", "save", "tag", "push", "ls", "pull"}:
+    if noun == "image" and command.verb in {"rm", "inspect", "history", "save", "tag", "push", "ls", "pull", "tree"}:
         return image_names(client)
     if noun == "network":
-        return _networks(client) if position == 0 else _containers(client, command.path)
+        takes_networks = position == 0 or command.verb == "map"
+        return _networks(client) if takes_networks else _containers(client, command.path)
     if noun == "volume":
         return _volumes(client)
     if noun == "container" and command.path not in {"container ls", "container prune"}:

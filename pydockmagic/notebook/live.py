@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydockmagic.client import Client
 from pydockmagic.notebook.views import read_files
 from pydockmagic.notebook.widgets.base import LiveView
+from pydockmagic.notebook.widgets.board_live import BoardWidget
 from pydockmagic.notebook.widgets.layers_live import LayersWidget
 from pydockmagic.notebook.widgets.sheet_live import SheetWidget
 from pydockmagic.notebook.widgets.states_live import StatesWidget
+from pydockmagic.notebook.widgets.terminal_live import TerminalWidget
 
 if TYPE_CHECKING:
+    from pydockmagic.notebook.emulator import Emulator
+    from pydockmagic.notebook.widgets.board import BoardView
     from pydockmagic.notebook.widgets.layers import LayersView
     from pydockmagic.notebook.widgets.sheet import Sheet
     from pydockmagic.notebook.widgets.states import StatesView
+    from pydockmagic.notebook.widgets.terminal import TerminalView
 
 __all__ = ["LiveViews"]
 
@@ -49,6 +54,14 @@ class LiveViews:
     def sheet(self, view: Sheet) -> SheetWidget:
         """Bring a sheet to life."""
         return self._shown(view, SheetWidget)
+
+    def board(self, view: BoardView) -> BoardWidget:
+        """Bring a board to life."""
+        return self._shown(view, BoardWidget)
+
+    def terminal(self, view: TerminalView, emulator: Emulator) -> TerminalWidget:
+        """Bring a terminal to life."""
+        return self._keep(view.token, TerminalWidget(view, emulator))
 
     def close(self) -> None:
         """Turn all views into their static forms."""

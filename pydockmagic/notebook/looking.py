@@ -11,6 +11,7 @@ from pydockmagic.notebook.later import Later
 from pydockmagic.notebook.views import Kind, layers_of, states_of
 
 if TYPE_CHECKING:
+    from pydockmagic.notebook.board import BoardKeeper
     from pydockmagic.notebook.followers import SheetFollower, StatesFollower
     from pydockmagic.notebook.magics import DockMagic
     from pydockmagic.notebook.widgets.base import LiveView
@@ -42,6 +43,9 @@ class Shown:
     def widget(self) -> LiveView | None:
         """The live view; ``None`` where nobody was there to look at it."""
         return self._live.result() if self._live is not None else None
+
+    exit_code = 0
+    """As of a command that went well."""
 
     def __repr__(self) -> str:
         return str(self.view)
@@ -108,6 +112,21 @@ def inside(magics: DockMagic, words: Sequence[str]) -> Shown:
     return _shown(magics, sheet, follow)
 
 
+def board(magics: DockMagic, names: Sequence[str]) -> Shown:
+    """Show containers with their buttons, and go on showing them."""
+    from pydockmagic.notebook.board import read_board  # noqa: PLC0415 - only for this look
+
+    client = magics.session.client
+    view = read_board(client, names, magics.session.engine())
+
+    def follow() -> LiveView:
+        from pydockmagic.notebook.board import BoardKeeper  # noqa: PLC0415
+
+        return _followed(magics, BoardKeeper(magics.views.board(view), client))
+
+    return _shown(magics, view, follow)
+
+
 def _shown(magics: DockMagic, view: View, make: Callable[[], LiveView]) -> Shown:
     """Show a view, and where somebody looks make the live one in the background.
 
@@ -116,7 +135,7 @@ def _shown(magics: DockMagic, view: View, make: Callable[[], LiveView]) -> Shown
     return Shown(view, Later(make, "pydock-live") if magics.shows_live() else None)
 
 
-def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower) -> LiveView:
+def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower | BoardKeeper) -> LiveView:
     """Have a live view kept up to date, by this follower alone."""
     widget = follower.widget
     magics.session.follow().follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
@@ -126,3 +145,6 @@ def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower) -> Li
 
 
 _LAYERS = "%layers [--type image|container] [--files] NAME"
+
+DISPLAYS: dict[str, Callable[[DockMagic, Sequence[str]], Shown]] = {"container board": board}
+"""Who draws the displays of the grammar."""

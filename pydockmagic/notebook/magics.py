@@ -237,6 +237,12 @@ class DockMagic(Magics):
 
                 return DISPLAYS[asked[0]](self, asked[1:])
 
+        if stdin is None and self.shows_live():
+            from .terminals import TerminalSession, wants_terminal  # noqa: PLC0415
+
+            if wants_terminal(words):
+                with guarded():
+                    return TerminalSession(self, words).begin(self)
         output = self._output()
         with guarded(), _Finishing(output) as finishing:
             context = self.session.context(output, stdin=stdin, ask=self._ask())

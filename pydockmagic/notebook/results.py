@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from . import markup
+from .looking import Shown
 from .screen import show_forms
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ __all__ = ["represent", "show", "show_lines"]
 
 def show(magics: DockMagic, result: Any) -> None:
     """Show a result, unless the running cell has shown it already while the command ran."""
+    if isinstance(result, Shown):
+        show_forms(result._repr_mimebundle_())
+        return
     shown = magics.session.shown
     if shown is not None and result is shown:
         if shown.exit_code:

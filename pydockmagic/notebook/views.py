@@ -18,7 +18,7 @@ from pydockmagic.notebook.widgets.states import StatesView
 if TYPE_CHECKING:
     from pydockmagic.client import Client
 
-__all__ = ["FIRST_FILES", "layers_of", "read_files", "read_state", "states_of"]
+__all__ = ["FIRST_FILES", "layers_of", "nanoseconds", "read_files", "read_state", "states_of"]
 
 FIRST_FILES = 12
 """Files of each layer that the saved display lists."""
@@ -98,10 +98,10 @@ def _docker_state(facts: dict[str, Any]) -> StateHistory:
     """Put a history together from what every daemon tells: when it was made, started, ended."""
     state = facts["State"]
     now = str(state["Status"])
-    steps = [StepTaken(action="create", from_="", to="created", time_nano=_nanoseconds(facts["Created"]))]
-    if started := _nanoseconds(state.get("StartedAt", "")):
+    steps = [StepTaken(action="create", from_="", to="created", time_nano=nanoseconds(facts["Created"]))]
+    if started := nanoseconds(state.get("StartedAt", "")):
         steps.append(StepTaken(action="start", from_="created", to="running", time_nano=started))
-    ended = _nanoseconds(state.get("FinishedAt", ""))
+    ended = nanoseconds(state.get("FinishedAt", ""))
     if ended and now not in ("running", "paused"):
         code, memory = state.get("ExitCode"), bool(state.get("OOMKilled"))
         step = StepTaken(action="die", from_="running", to=now, time_nano=ended, exit_code=code, oom_killed=memory)
@@ -113,7 +113,7 @@ def _time_of(step: StepTaken) -> int:
     return step.time_nano
 
 
-def _nanoseconds(text: str) -> int:
+def nanoseconds(text: str) -> int:
     """Read a time as Docker writes it; its zero, the year 1, is 0 here."""
     match = re.fullmatch(r"([^.Z]+)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text)
     if match is None or text.startswith("0001-"):

@@ -196,3 +196,18 @@ def test_docker_lines_are_completed_from_the_grammar(shell, text, expected):
 def test_other_lines_are_left_to_ipython(shell):
     shell.user_ns["container_names"] = []
     assert "container_names" in completions(shell, "container_na")
+
+
+@pytest.mark.parametrize("noun", ["container", "network", "volume", "image", "builder"])
+def test_displays_are_in_the_help_of_the_notebook_but_not_in_dockers(noun):
+    from pydockmagic.commands import Context, execute, help_text
+
+    assert "Displays:" in execute([noun, "--help"], Context(displays=True)).stdout
+    assert "Displays:" not in help_text([noun])
+
+
+def test_a_display_in_a_terminal_says_where_it_is_drawn():
+    from pydockmagic.commands import CommandError, Context, execute
+
+    with pytest.raises(CommandError, match="a notebook draws it with %container board"):
+        execute(["container", "board"], Context())

@@ -63,20 +63,20 @@ def _all_names(command: Command) -> list[str]:
     return [*(name[1:] for name in command.also if name.startswith("^")), *names]
 
 
-def group_help(group: Group) -> str:
-    """Return what ``docker NOUN --help`` prints."""
+def group_help(group: Group, *, displays: bool = False) -> str:
+    """Return what ``docker NOUN --help`` prints; with ``displays`` also the pictures that a notebook draws."""
     parts = [f"Usage:  docker {group.path} COMMAND", "", group.about, *group.more.splitlines()]
     below = {path: entry for entry, path in names_below(group.path).values()}
     nouns = [(p.rpartition(" ")[2], e.brief or e.about) for p, e in below.items() if isinstance(e, Group)]
-    verbs = [
-        (p.rpartition(" ")[2], e.brief or e.about)
-        for p, e in below.items()
-        if isinstance(e, Command) and not e.unlisted
-    ]
+    listed = [(p, e) for p, e in below.items() if isinstance(e, Command) and not e.unlisted]
+    verbs = [(p.rpartition(" ")[2], e.brief or e.about) for p, e in listed if not e.display]
+    drawn = [(p.rpartition(" ")[2], e.about) for p, e in listed if e.display and displays]
     if nouns:
         parts += ["", "Management Commands:", *_listed(nouns)]
     if verbs:
         parts += ["", "Commands:", *_listed(verbs)]
+    if drawn:
+        parts += ["", "Displays:", *_listed(drawn)]
     parts += ["", f"Run 'docker {group.path} COMMAND --help' for more information on a command."]
     return "\n".join(parts) + "\n"
 

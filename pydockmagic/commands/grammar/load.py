@@ -12,6 +12,7 @@ A table is a list of entries, one thing a line:
       arguments 0                      a number, 1.. or 1..2
       stops                            options end at the first argument
       unlisted                         left out of help and completion
+      display                          a picture that the notebook draws, no command of docker's
       option -a, --all   Show all ...  name, kind (nothing for a bool), two blanks, help
       hidden --net network   ...       the same, left out of the help
       like container create            all options of that command as well
@@ -125,6 +126,7 @@ def _entry(block: list[str]) -> Group | Command:
         aliases=_words(fields.get("aliases", "")),
         stops="stops" in fields,
         unlisted="unlisted" in fields,
+        display="display" in fields,
         options=tuple(_option(text, hidden) for hidden, text in options),
         more="\n".join(more),
         brief=fields.get("brief", ""),

@@ -78,7 +78,8 @@ class Command:
 
     ``top`` is the top-level name that does the same (``ps``); ``aliases`` are other last words (``list``, ``ps``).
     ``stops`` says that options end at the first argument, so that ``run IMAGE ls -l`` keeps its ``-l``.
-    ``unlisted`` commands are for programs: no help or completion names them.
+    ``unlisted`` commands are for programs: no help or completion names them. A ``display`` is no command of docker's
+    but a picture that a notebook draws.
     """
 
     path: str
@@ -94,6 +95,7 @@ class Command:
     like: str = ""
     also: tuple[str, ...] = ()
     unlisted: bool = False
+    display: bool = False
 
     @property
     def noun(self) -> str:
