@@ -16,7 +16,7 @@ sys.argv = ["engine", *sys.argv[1:]]
 runpy.run_module("pydockmagic.engine", run_name="__main__")
 """
 """The engine as a program, for ``OrdinaryUser.command``."""
-_DEPENDENCIES = ("msgspec", "h11")
+_DEPENDENCIES = ("msgspec", "h11", "httpx", "httpcore", "anyio", "certifi", "idna", "typing_extensions")
 """What the engine needs of others; the ordinary user's interpreter may have nothing installed."""
 
 
@@ -42,6 +42,10 @@ def identity():
 
 def _copy(source, target):
     """Copy a package so that anybody may read it."""
+    if source.is_file():
+        shutil.copyfile(source, target.with_suffix(".py"))
+        target.with_suffix(".py").chmod(0o644)
+        return
     ignored = shutil.ignore_patterns("__pycache__", "*.js", "*.css")
     shutil.copytree(source, target, ignore=ignored, copy_function=shutil.copyfile)
     for path in (target, *target.rglob("*")):
@@ -55,7 +59,8 @@ class OrdinaryUser:
         self.folder = Path(tempfile.mkdtemp(prefix="pydock-test-"))
         self.folder.chmod(0o755)
         for name in ("pydockmagic", *_DEPENDENCIES):
-            _copy(Path(importlib.import_module(name).__file__).parent, self.folder / name)
+            source = Path(importlib.import_module(name).__file__)
+            _copy(source.parent if source.name == "__init__.py" else source, self.folder / name)
         self.home = self.folder / "home"
         self.home.mkdir()
         self.home.chmod(0o777)
