@@ -11,12 +11,18 @@ from pydockmagic.notebook.later import Later
 from pydockmagic.notebook.views import Kind, layers_of, states_of
 
 if TYPE_CHECKING:
+    from pydockmagic.client import Client
     from pydockmagic.notebook.board import BoardKeeper
     from pydockmagic.notebook.followers import SheetFollower, StatesFollower
     from pydockmagic.notebook.magics import DockMagic
     from pydockmagic.notebook.widgets.base import LiveView
+    from pydockmagic.notebook.widgets.sheet import Sheet
 
 __all__ = ["Shown", "View", "inside", "layers", "states"]
+
+
+Display = Callable[["DockMagic", Sequence[str]], "Shown"]
+ReadSheet = Callable[["Client", Sequence[str], str], "Sheet"]
 
 
 class View(Protocol):
@@ -127,6 +133,35 @@ def board(magics: DockMagic, names: Sequence[str]) -> Shown:
     return _shown(magics, view, follow)
 
 
+def _mapped(read: ReadSheet, kinds: frozenset[str]) -> Display:
+    """Make the display of a sheet that is read again after each event about things of these kinds."""
+
+    def show(magics: DockMagic, names: Sequence[str]) -> Shown:
+        client, engine = magics.session.client, magics.session.engine()
+        sheet = read(client, names, engine)
+
+        def follow() -> LiveView:
+            from pydockmagic.notebook.followers import SILENT, SheetFollower, action_of  # noqa: PLC0415
+
+            widget = magics.views.sheet(sheet)
+            follower = SheetFollower(
+                widget,
+                lambda: read(client, names, engine),
+                lambda event: event.get("Type") in kinds and action_of(event) not in SILENT,
+            )
+            return _followed(magics, follower)
+
+        return _shown(magics, sheet, follow)
+
+    return show
+
+
+def _network_map(client: Client, names: Sequence[str], engine: str) -> Sheet:
+    from pydockmagic.notebook.maps import network_map  # noqa: PLC0415 - only for this look
+
+    return network_map(client, names, engine)
+
+
 def _shown(magics: DockMagic, view: View, make: Callable[[], LiveView]) -> Shown:
     """Show a view, and where somebody looks make the live one in the background.
 
@@ -146,5 +181,8 @@ def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower | Boar
 
 _LAYERS = "%layers [--type image|container] [--files] NAME"
 
-DISPLAYS: dict[str, Callable[[DockMagic, Sequence[str]], Shown]] = {"container board": board}
+DISPLAYS: dict[str, Display] = {
+    "container board": board,
+    "network map": _mapped(_network_map, frozenset({"network", "container"})),
+}
 """Who draws the displays of the grammar."""

@@ -14,7 +14,7 @@ from html import escape
 __all__ = ["Box", "Graph", "Line", "Node", "Row", "describe", "draw", "lay_out"]
 
 _TITLE, _ROW, _PAD, _GAP, _BETWEEN, _MARGIN = 22, 17, 9, 16, 96, 8
-_LETTER, _MONO = 7.2, 6.7
+_LETTER, _MONO = 7.9, 6.7
 _NARROW, _WIDE = 120, 330
 _STROKE, _TEXT, _STRONG = "#8a8f98", "#787e88", "#2563eb"
 

@@ -162,5 +162,5 @@ def _plain(cell: Cell) -> str:
 
 
 def _cut(text: str) -> str:
-    flat = text.replace("\n", " ")
+    flat = text.replace("\n", ", ")
     return flat if len(flat) <= _WIDEST else flat[: _WIDEST - 1] + "…"

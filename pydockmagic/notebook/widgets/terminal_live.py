@@ -48,7 +48,7 @@ class TerminalWidget(LiveView):
             self._emulator.feed(data)
             left = self._sent + _PAUSE - time.monotonic()
             if left <= 0:
-                self._send()
+                self._tell_page()
             elif self._timer is None:
                 self._timer = threading.Timer(left, self._later)
                 self._timer.daemon = True
@@ -60,16 +60,16 @@ class TerminalWidget(LiveView):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            self._send()
+            self._tell_page()
             self.summary = summary
             self.ended = True
 
     def _later(self) -> None:
         with self._guard:
             self._timer = None
-            self._send()
+            self._tell_page()
 
-    def _send(self) -> None:
+    def _tell_page(self) -> None:
         """Send the rows that changed. The trait itself keeps up without being sent: a page that opens later gets it."""
         self._sent = time.monotonic()
         changed: dict[int, Row] = self._emulator.changed()

@@ -163,7 +163,7 @@ function box(node, fresh) {
   const put = (text, y, kind, x = left) => group.append(element("svg:text", { x, y, class: kind }, text));
   group.append(element("svg:rect", { x: node.x, y: node.y, width: node.width, height: node.height, rx: 8 }));
   if (node.about) put(node.about, node.y + 17, "pydock-about");
-  put(cut(node.title, (node.width - 18) / 7.2), node.levels[0] + 5, "pydock-name");
+  put(cut(node.title, (node.width - 18) / 7.9), node.levels[0] + 5, "pydock-name");
   node.rows.forEach((row, at) => {
     const room = node.width - 18 - (row.aside ? (row.aside.length + 2) * letter : 0);
     put(cut(row.text, room / letter), node.levels[at + 1] + 4, "pydock-row");

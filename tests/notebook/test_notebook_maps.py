@@ -1,0 +1,111 @@
+import httpx
+import pytest
+from support.markup_check import check_static
+
+from pydockmagic.client import Client, parse_address
+from pydockmagic.notebook.errors import DockerError
+from pydockmagic.notebook.maps import network_map
+
+NETWORKS = [
+    {
+        "Name": "bridge",
+        "Id": "1a",
+        "Driver": "bridge",
+        "Created": "1",
+        "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}]},
+    },
+    {"Name": "none", "Id": "2b", "Driver": "null", "Created": "2", "IPAM": {"Config": None}},
+    {"Name": "shop", "Id": "3c", "Driver": "bridge", "Created": "3", "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}},
+    {"Name": "vault", "Id": "4d", "Driver": "bridge", "Created": "4", "Internal": True},
+    {
+        "Name": "apart",
+        "Id": "5e",
+        "Driver": "bridge",
+        "Created": "5",
+        "Options": {"com.docker.network.bridge.enable_icc": "false"},
+    },
+]
+
+
+def container(name, networks, state="running", mode="", ports=()):
+    return {
+        "Id": name * 8,
+        "Names": [f"/{name}"],
+        "State": state,
+        "HostConfig": {"NetworkMode": mode or next(iter(networks), "")},
+        "NetworkSettings": {"Networks": {key: {"IPAddress": value} for key, value in networks.items()}},
+        "Ports": [{"IP": ip, "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"} for ip in ports],
+    }
+
+
+CONTAINERS = [
+    container("old", {"bridge": ""}, "exited"),
+    container("two", {"apart": "172.20.0.3"}),
+    container("one", {"apart": "172.20.0.2"}),
+    container("side", {}, mode="container:webwebwebwebwebwebwebweb"),
+    container("safe", {"vault": "172.19.0.2"}),
+    container("db", {"shop": "172.18.0.3", "vault": "172.19.0.3"}),
+    container("far", {"bridge": "172.17.0.3"}),
+    container("web", {"bridge": "172.17.0.2", "shop": "172.18.0.2"}, ports=["0.0.0.0", "::"]),
+]
+
+
+def answer(request):
+    path = request.url.path.removeprefix("/v1.41")
+    if path == "/_ping":
+        return httpx.Response(200, headers={"Api-Version": "1.41"})
+    answers = {"/networks": NETWORKS, "/containers/json": CONTAINERS}
+    return httpx.Response(200, json=answers[path]) if path in answers else httpx.Response(404, json={"message": "no"})
+
+
+@pytest.fixture
+def client():
+    with Client(parse_address("tcp://127.0.0.1:1"), transport=httpx.MockTransport(answer)) as made:
+        yield made
+
+
+def reach(sheet):
+    rows = next(each for each in sheet.sections if each.title == "Who can reach whom").rows
+    return {row[0]: [cell if isinstance(cell, str) else cell.text for cell in row[1:]] for row in rows}
+
+
+def test_by_name_only_on_networks_that_somebody_made(client):
+    told = reach(network_map(client, ()))
+    assert told["far"][0] == "web (172.17.0.2)\nside (172.17.0.2)"
+    assert "web (web or 172.18.0.2)" in told["db"][0]
+    assert "far" in told["db"][1]
+
+
+def test_who_shares_a_network_of_another_reaches_it_as_localhost_and_others_as_it(client):
+    told = reach(network_map(client, ()))
+    assert "web as localhost" in told["side"][0]
+    assert "db (db or 172.18.0.3)" in told["side"][0]
+
+
+def test_internal_networks_have_no_way_out_and_published_ports_lead_in(client):
+    told = reach(network_map(client, ()))
+    assert told["safe"][3] == "no, its network is internal"
+    assert told["db"][3] == "yes"
+    assert told["web"][2] == "by port 8080 of this machine (80/tcp)"
+    assert told["db"][2] == "by nobody, no port is published"
+
+
+def test_containers_of_a_network_without_talk_do_not_reach_each_other(client):
+    assert "two" in reach(network_map(client, ()))["one"][1]
+
+
+def test_every_box_tells_in_words_what_the_picture_shows(client):
+    sheet = network_map(client, ())
+    words = {box.node.key: box.node.words for box in sheet.graph.nodes}
+    assert words["container old"] == "old is exited: nobody can reach it."
+    assert words["host machine"] == "From outside: port 8080 leads to web, 80/tcp."
+    assert "network none" not in words
+    check_static(sheet.html())
+    assert sheet.sentence.startswith("4 networks, 7 running containers; 1 container not running")
+
+
+def test_one_network_is_shown_with_its_containers_alone(client):
+    sheet = network_map(client, ["vault"])
+    assert set(reach(sheet)) == {"safe", "db"}
+    with pytest.raises(DockerError, match="network nope not found"):
+        network_map(client, ["nope"])
