@@ -22,6 +22,7 @@ from pydockmagic.engine.volumes.records import MountPoint
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
 from . import links, merging, platforms, validation
+from .addressing import check_endpoints, check_ports
 from .config import ContainerConfig, CreateRequest, EndpointSettings, HostConfig
 from .container import Container
 from .core import Core
@@ -70,6 +71,7 @@ class Creator:
         document = core.images.config(image.id)
         merging.merge_image(config, document.get("config") or {})
         validation.check_config(config)
+        check_ports(config.exposed_ports or (), host.port_bindings)
         warnings = platforms.check(document, request.platform, config.image)
         warnings += kernel_memory(request.kernel_memory)
         warnings += validation.check_host_config(host, config, core.surroundings.runtime_name, cgroups.layout().support)
@@ -192,7 +194,9 @@ def _endpoints(request: CreateRequest, network_mode: str) -> dict[str, EndpointS
     own = asked.pop(network_mode, None) or EndpointSettings()
     if request.mac_address is not UNSET:
         own.mac_address = own.mac_address or request.mac_address
-    return {network_mode: own, **asked}
+    endpoints = {network_mode: own, **asked}
+    check_endpoints(endpoints)
+    return endpoints
 
 
 def _blank_endpoint(asked: EndpointSettings) -> dict[str, Any]:

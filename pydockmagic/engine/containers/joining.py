@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 
 from pydockmagic.engine.errors import Conflict, EngineError, NotFound
 
+from .addressing import check_endpoints
 from .config import EndpointSettings
 from .container import Container
 from .core import Core
@@ -29,6 +31,7 @@ class Joining:
     async def connect(self, network: str, asked: str, settings: EndpointSettings) -> None:
         """Join a container to a network."""
         container = self._core.store.get(asked)
+        check_endpoints({network: settings})
         record = container.record
         async with container.lock:
             self._check_alive(container)
@@ -76,11 +79,20 @@ class Joining:
                 await self._carry_out(container, change)
             elif self._network_of(record.endpoints, name) is None:
                 raise EngineError(f"container {record.id} is not connected to the network {name}")
+            else:
+                self._tell_disconnected(network, record.id)
             key = self._network_of(record.endpoints, name) or name
             record.endpoints.pop(key, None)
             record.networks.pop(name, None)
             record.networks.pop(key, None)
             await self._core.store.save(container)
+
+    def _tell_disconnected(self, reference: str, container_id: str) -> None:
+        """Tell that a stopped container will not be on a network any more."""
+        with contextlib.suppress(NotFound):
+            network = self._core.networks.inspect(reference)
+            attributes = {"container": container_id, "name": str(network["Name"]), "type": str(network["Driver"])}
+            self._core.events.publish("network", "disconnect", str(network["Id"]), attributes)
 
     def _name_of(self, reference: str) -> str:
         """Give a network's name; one that is gone is called as the client does."""

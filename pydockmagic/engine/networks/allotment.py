@@ -101,7 +101,7 @@ class Allotment:
             id=new_id(),
             network_id=network.id,
             address=str(address),
-            mac=str(settings.get("MacAddress") or "") or mac_of(ipaddress.IPv4Address(address.ip)),
+            mac=_normal_mac(str(settings.get("MacAddress") or "")) or mac_of(ipaddress.IPv4Address(address.ip)),
             gateway=network.gateway,
             address6=address6,
             gateway6=network.gateway6 if address6 else "",
@@ -135,6 +135,12 @@ def _link_local(texts: Iterable[str]) -> tuple[str, ...]:
     except ValueError as error:
         raise InvalidParameter(f"invalid link local IP address: {error}") from None
     return tuple(f"{address}/{64 if address.version == 6 else 16}" for address in addresses)
+
+
+def _normal_mac(text: str) -> str:
+    """Write a hardware address as the kernel does: ``02-42-AC-11-00-0A`` and ``0242.ac11.000a`` have colons then."""
+    digits = "".join(character for character in text.lower() if character not in ":-.")
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
 def check_settings(network: Network, settings: Mapping[str, Any]) -> None:
