@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydockmagic.engine.errors import EngineError
@@ -12,7 +12,7 @@ from pydockmagic.engine.runtime.spec import Device
 
 from .config import HostConfig
 
-__all__ = ["check_throttled", "devices"]
+__all__ = ["check_throttled", "device_rules", "devices"]
 
 _SKIPPED = frozenset(("pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"))
 """Folders in /dev that are of a container's own."""
@@ -64,6 +64,16 @@ def _below(folder: str) -> Iterator[str]:
 
 def _is_device(mode: int) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
+def device_rules(given: Sequence[Device]) -> tuple[str, ...]:
+    """Give the rules (``c 1:11 rwm``) that let a container open the devices that it is given."""
+    rules = []
+    for device in given:
+        status = Path(device.source).stat()
+        kind = "b" if stat.S_ISBLK(status.st_mode) else "c"
+        rules.append(f"{kind} {os.major(status.st_rdev)}:{os.minor(status.st_rdev)} {device.permissions}")
+    return tuple(rules)
 
 
 def check_throttled(host: HostConfig) -> None:

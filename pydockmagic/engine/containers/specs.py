@@ -20,7 +20,7 @@ from pydockmagic.engine.runtime.spec import (
 from pydockmagic.engine.volumes.records import MountPoint
 
 from .config import ContainerConfig, HostConfig, ThrottleDevice
-from .hostdevices import check_throttled, devices
+from .hostdevices import check_throttled, device_rules, devices
 from .logoptions import log_target
 from .merging import environment
 from .records import ContainerRecord
@@ -85,7 +85,7 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
     forwards: Sequence[PortForward],
     namespace_of: Callable[[str, str], str],
     hostname: str,
-    volume_source: Callable[[MountPoint], Path],
+    source_of: Callable[[MountPoint], Path],
     console_size: tuple[int, int] = (0, 0),
 ) -> ContainerSpec:
     """Put the whole specification together. ``namespace_of(container, kind)`` gives the path of another's namespace."""
@@ -93,6 +93,9 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
     security = parse_security(host.security_opt)
     check_sysctls(host)
     check_throttled(host)
+    given = devices(host)
+    kept = limits(host)
+    kept = msgspec.structs.replace(kept, device_rules=device_rules(given) + kept.device_rules)
 
     def joined(mode: str, kind: str, default: str = "private") -> str:
         if mode.startswith("container:"):
@@ -121,7 +124,7 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
         domainname=config.domainname,
         root=root,
         process=process,
-        mounts=tuple(_mounts(record, files, volume_source)),
+        mounts=tuple(_mounts(record, files, source_of)),
         namespaces=Namespaces(
             net=joined(host.network_mode, "net", net),
             pid=joined(host.pid_mode, "pid"),
@@ -130,8 +133,8 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
             cgroup="host" if host.cgroupns_mode == "host" else "private",
         ),
         cgroup_parent=host.cgroup_parent or "/docker",
-        limits=limits(host),
-        devices=tuple(devices(host)),
+        limits=kept,
+        devices=tuple(given),
         masked_paths=tuple(host.masked_paths or ()),
         readonly_paths=tuple(host.readonly_paths or ()),
         sysctls=tuple((host.sysctls or {}).items()),
@@ -143,9 +146,9 @@ def build(  # noqa: PLR0913 - what only the caller can know, each by name
     )
 
 
-def _mounts(record: ContainerRecord, files: Files, volume_source: Callable[[MountPoint], Path]) -> list[Mount]:
+def _mounts(record: ContainerRecord, files: Files, source_of: Callable[[MountPoint], Path]) -> list[Mount]:
     """Give all mounts, outer directories before inner ones."""
-    result = [_mount(mount, volume_source) for mount in record.mounts]
+    result = [_mount(mount, source_of) for mount in record.mounts]
     taken = {mount.target for mount in result}
     for target, source in (
         ("/etc/resolv.conf", files.resolv_conf),
@@ -157,12 +160,12 @@ def _mounts(record: ContainerRecord, files: Files, volume_source: Callable[[Moun
     return sorted(result, key=lambda mount: (mount.target.count("/"), mount.target))
 
 
-def _mount(mount: MountPoint, volume_source: Callable[[MountPoint], Path]) -> Mount:
+def _mount(mount: MountPoint, source_of: Callable[[MountPoint], Path]) -> Mount:
     if mount.kind == "tmpfs":
         return Mount(
             kind="tmpfs", target=mount.destination, source="tmpfs", options=mount.options, read_only=not mount.writable
         )
-    source = str(volume_source(mount)) if mount.kind == "volume" else mount.source
+    source = str(source_of(mount))
     return Mount(
         kind="bind",
         target=mount.destination,

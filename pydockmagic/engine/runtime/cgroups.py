@@ -77,8 +77,7 @@ def create(parent: str, container_id: str, limits: Mapping[str, Any]) -> Cgroup:
         return NullCgroup({}, discarded(limits, ()))
     group.warnings += discarded(limits, group.support() if isinstance(group, CgroupV2) else machine.support)
     try:
-        if isinstance(group, CgroupV1):
-            group.allow_devices(limits.get("device_rules") or ())
+        group.allow_devices(limits.get("device_rules") or ())
         group.update(limits)
     except BaseException:
         with contextlib.suppress(OSError):

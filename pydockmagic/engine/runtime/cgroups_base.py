@@ -9,10 +9,12 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = [
+    "ALL_DEVICES",
+    "DEFAULT_DEVICES",
     "Cgroup",
     "NullCgroup",
     "block_device",
@@ -25,6 +27,23 @@ __all__ = [
     "write_text",
 ]
 
+DEFAULT_DEVICES = (
+    "b *:* m",
+    "c *:* m",
+    "c 1:3 rwm",  # null
+    "c 1:5 rwm",  # zero
+    "c 1:7 rwm",  # full
+    "c 1:8 rwm",  # random
+    "c 1:9 rwm",  # urandom
+    "c 5:0 rwm",  # tty
+    "c 5:1 rwm",  # console
+    "c 5:2 rwm",  # ptmx
+    "c 10:200 rwm",  # net/tun
+    "c 136:* rwm",  # pts
+)
+"""What dockerd 20.10 lets every container use; making any node (``m``) is allowed, opening it is not."""
+
+ALL_DEVICES = "a *:* rwm"
 PROC_WAIT_SECONDS = 10.0
 """How long removal waits for killed processes to be gone; a process in disk wait may take its time."""
 
@@ -171,10 +190,21 @@ class Cgroup:
     def __init__(self, directories: Mapping[str, str], warnings: Iterable[str] = ()) -> None:
         self._directories = dict(directories)
         self.warnings: list[str] = list(warnings)
+        self.guards_devices = False
+        """Whether processes in it can open only the devices that are allowed; ``allow_devices`` sets it."""
 
     def paths(self) -> dict[str, str]:
         """Give controller -> directory; ``load`` takes it back in another process."""
         return dict(self._directories)
+
+    def allow_devices(self, rules: Iterable[str]) -> None:
+        """Deny every device but Docker's default ones and ``rules``; the rule ``a *:* rwm`` allows all."""
+        extra = tuple(rules)
+        self.guards_devices = ALL_DEVICES in extra or self._guard_devices((*DEFAULT_DEVICES, *extra))
+
+    def _guard_devices(self, _rules: Sequence[str]) -> bool:
+        """Let only these devices be opened; tell whether that can be had here."""
+        return False
 
     def enter(self, pid: int) -> None:
         """Move a process into the cgroup (all its threads; children born later follow by themselves)."""

@@ -9,30 +9,13 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .cgroups_base import Cgroup, block_device, cpu_quota, flat_keyed, make_directories, read_text, write_text
 
-__all__ = ["DEFAULT_DEVICES", "CgroupV1", "support"]
+__all__ = ["CgroupV1", "support"]
 
-DEFAULT_DEVICES = (
-    "b *:* m",
-    "c *:* m",
-    "c 1:3 rwm",  # null
-    "c 1:5 rwm",  # zero
-    "c 1:7 rwm",  # full
-    "c 1:8 rwm",  # random
-    "c 1:9 rwm",  # urandom
-    "c 5:0 rwm",  # tty
-    "c 5:1 rwm",  # console
-    "c 5:2 rwm",  # ptmx
-    "c 10:200 rwm",  # net/tun
-    "c 136:* rwm",  # pts
-)
-"""What dockerd 20.10 lets every container use; making any node (``m``) is allowed, opening it is not."""
-
-_ALL_DEVICES = "a *:* rwm"
 _MIN_SHARES, _MAX_SHARES = 2, 262_144
 _UNLIMITED = 1 << 62
 """v1 shows "no limit" as a page-rounded 2**63."""
@@ -85,17 +68,16 @@ class CgroupV1(Cgroup):
             directories[controller] = path
         return cls(directories)
 
-    def allow_devices(self, rules: Iterable[str]) -> None:
-        """Deny every device but Docker's default ones and ``rules``; the rule ``a *:* rwm`` allows all."""
+    def _guard_devices(self, rules: Sequence[str]) -> bool:
         directory = self._directories.get("devices")
-        extra = list(rules)
-        if directory is None or _ALL_DEVICES in extra:
-            return
+        if directory is None:
+            return False
         write_text(f"{directory}/devices.deny", "a")
-        for rule in (*DEFAULT_DEVICES, *extra):
+        for rule in rules:
             # A parent that forbids the device (an engine inside a container) wins, and EPERM says so.
             with contextlib.suppress(PermissionError):
                 write_text(f"{directory}/devices.allow", rule)
+        return True
 
     def freeze(self) -> None:
         """Freeze; the kernel may need several rounds while processes fork."""

@@ -1,7 +1,7 @@
 """Cgroup v2: one hierarchy for all controllers (Linux ``admin-guide/cgroup-v2``).
 
-Device rules need a BPF program here; we load none. Instead the runtime drops CAP_MKNOD from a container and gives
-it only the device nodes it may use, so that no other can be opened; ``doctor`` names the difference.
+Devices are guarded by a BPF program (``devices_bpf``). Where the kernel takes none, the runtime takes CAP_MKNOD from
+containers instead, so that they have only the device nodes that they are given; ``doctor`` names the difference.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import devices_bpf
 from .cgroups_base import Cgroup, block_device, cpu_quota, flat_keyed, make_directories, read_text, write_text
 
 __all__ = ["CgroupV2", "delegated_base", "support"]
@@ -71,6 +72,13 @@ class CgroupV2(Cgroup):
         for path in make_directories(parent, relative):
             _turn_on(path.rpartition("/")[0])
         return cls({"unified": path})
+
+    def _guard_devices(self, rules: Sequence[str]) -> bool:
+        try:
+            devices_bpf.attach(self._directory, rules)
+        except OSError:  # no BPF in this kernel, or none for us
+            return False
+        return True
 
     def support(self) -> set[str]:
         """Say which limits this very cgroup can keep: what could not be turned on above is not there."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cgroups, linux, sandbox
+from . import cgroups, devices_bpf, linux, sandbox
 from .probing import has_capability, in_child
 from .sandbox import SandboxInfo
 
@@ -221,8 +221,9 @@ def _cgroups() -> Iterator[Capability]:
         return
     limits = ", ".join(sorted(layout.support - {"freezer", "devices"}))
     yield Capability("cgroups", True, f"version {layout.version}, writable", f"limits: {limits or 'none'}")
-    there = "devices" in layout.support
-    reason = "cgroup v1 device rules" if there else "on cgroup v2 they would take a BPF program"
+    refused = "" if "devices" in layout.support else devices_bpf.refusal()
+    there = not refused
+    reason = refused or ("cgroup v1 device rules" if layout.version == 1 else "a BPF program at each cgroup")
     follows = "devices outside Docker's list cannot be opened" if there else "CAP_MKNOD is dropped instead"
     yield Capability("device rules", there, reason, follows)
 

@@ -63,6 +63,8 @@ def execute(process: Mapping[str, Any], stdio: Stdio, launch: Launch) -> NoRetur
     capabilities = set(process["capabilities"])
     if process.get("privileged"):
         capabilities.update(f"CAP_{name}" for name in linux.CAPABILITIES)
+    if launch.spec["no_mknod"]:
+        capabilities.discard("CAP_MKNOD")
     filter_program = _compile(process["seccomp"], capabilities, single_uid=single_uid)
     who = identity.look_up(process["user"], process["groups"])
     if single_uid and who.uid:

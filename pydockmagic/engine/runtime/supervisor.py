@@ -110,6 +110,8 @@ class Supervisor:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(f"{self._bundle}/{files.ROOTFS}", 0o700)
             self._cgroup = cgroups.create(spec["cgroup_parent"], spec["id"], spec["limits"])
+            # what cannot be kept from opening devices must not make any; a user namespace does neither anyway
+            spec["no_mknod"] = not (self._cgroup.guards_devices or spec["mapped"])
             self._share_pids(spec["namespaces"]["pid"])
             if not self._private_pids:
                 linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # daemons of the container become our children
