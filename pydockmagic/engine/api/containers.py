@@ -51,7 +51,7 @@ class ContainerRoutes:
             Route("GET", "/containers/json", self.list),
             Route("POST", "/containers/create", self.create),
             Route("POST", "/containers/prune", self.prune),
-            Route("GET", f"{one}/json", self.inspect),
+            Route("GET", "/containers/{name...}/json", self.inspect),
             Route("GET", f"{one}/top", self.top),
             Route("GET", f"{one}/logs", self.logs, waits=True),
             Route("GET", f"{one}/changes", self.changes),
@@ -174,7 +174,7 @@ class ContainerRoutes:
 
     async def update(self, request: Request) -> Answer:
         """Change a container's limits."""
-        body = await request.parse(UpdateRequest)
+        body = await request.parse(UpdateRequest, required=True)
         return reply_json({"Warnings": await self._service.update(request.params["name"], body)})
 
     async def rename(self, request: Request) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -92,6 +93,19 @@ class Joining:
         await room.tell_names([endpoint])
         room.publish("disconnect", network, container_id)
         return Joined(lost=_addresses(endpoint), moved=_moved(endpoint, left) if attachment.published else {})
+
+    async def rename(self, container_id: str, name: str) -> dict[str, dict[str, Any]]:
+        """Let a container's networks and neighbours know its new name; give its EndpointSettings."""
+        before = self._room.allotment.get(container_id)
+        if before is None:
+            return {}
+        endpoints = tuple(
+            replace(item, dns_names=tuple(name if known == before.name else known for known in item.dns_names))
+            for item in before.endpoints
+        )
+        await self._room.allotment.keep(replace(before, name=name, endpoints=endpoints))
+        await self._room.tell_names(endpoints)
+        return self._room.networks_of(container_id)
 
     async def force_off(self, reference: str, name: str) -> None:
         """Take off an endpoint that a container of this name left behind. Raises NotFound where there is none."""

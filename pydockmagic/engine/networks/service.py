@@ -194,6 +194,10 @@ class NetworkService:
         """Take a container off a network and say what changes for it. Raises EngineError."""
         return await self._joining.disconnect(reference, container_id, mode=mode, pid=pid)
 
+    async def rename(self, container_id: str, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Let a container's networks and neighbours know its new name; give its EndpointSettings."""
+        return await self._joining.rename(container_id, name)
+
     async def force_off(self, reference: str, name: str) -> None:
         """Take off an endpoint that a container of this name left behind. Raises EngineError where there is none."""
         await self._joining.force_off(reference, name)
