@@ -283,6 +283,10 @@ class _NetworkDoor:
         """Pass on."""
         return self._networks.advise(mode)
 
+    async def rename(self, container_id: str, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Pass on."""
+        return await self._networks.rename(container_id, name)
+
     async def force_off(self, reference: str, name: str) -> None:
         """Pass on."""
         await self._networks.force_off(reference, name)

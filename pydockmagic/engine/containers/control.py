@@ -139,10 +139,19 @@ class Control:
                     raise NoSuchContainer(asked)
                 if not container.record.state.running:
                     container.record.manually_stopped = False
-                    await self._lives.start_locked(container, action="restart")
+                    container.record.restart_count = 0
+                    await self._start_again(container, asked)
         finally:
             container.restarting_by_hand = False
         self._core.publish(container, "restart")
+
+    async def _start_again(self, container: Container, asked: str) -> None:
+        try:
+            await self._lives.start_locked(container, action="restart")
+        except EngineError as error:
+            if type(error) is EngineError:  # a port that is taken, a link that leads nowhere
+                raise EngineError(f"Cannot restart container {asked}: {error}") from error
+            raise
 
     async def pause(self, asked: str) -> None:
         """Freeze a container."""
@@ -190,6 +199,8 @@ class Control:
                 raise Conflict(f"Error when allocating new name: {error}") from None
             container.record.name = new_name
             self._core.store.release(old, container.id)
+            known = await self._core.networks.rename(container.id, new_name)
+            container.record.networks |= {name: dict(endpoint) for name, endpoint in known.items()}
             await self._core.store.save(container)
             self._core.publish(container, "rename", oldName=f"/{old}")
 

@@ -218,6 +218,10 @@ class Networks(Protocol):
         """Leave a network."""
         ...
 
+    async def rename(self, container_id: str, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Let a container's networks know its new name; give its EndpointSettings."""
+        ...
+
     async def force_off(self, reference: str, name: str) -> None:
         """Take off an endpoint that a container of this name left behind."""
         ...
