@@ -88,8 +88,8 @@ def running(shell, tmp_path):
 def test_a_shell_goes_on_after_its_cell_and_ends_with_its_exit_code(running, capture):
     with capture as captured:
         session = running.run_line_magic("container", "run -it --rm busybox sh")
-    session.send("echo $((6*7)); tty\nexit 3\n")
-    assert session.wait(30).exit_code == 3
+        session.send("echo $((6*7)); tty\nexit 3\n")
+        assert session.wait(30).exit_code == 3
     assert "42" in session.text
     assert "/dev/pts/0" in session.text
     assert "ended with exit code 3" in captured.displays[-1]["data"]["text/html"]
