@@ -48,6 +48,8 @@ EVERYWHERE: dict[str, Kept] = {
     "run-202": Kept("lists the containers of records that are not part of this replay", sometimes=True),
     "run-217": _NO_HUB,
     "run-220": _REPRODUCIBLE,
+    "image-002": Kept("a layer that is here already, by its content, is not downloaded"),
+    "image-079": Kept("the machine has a folder of that name", sometimes=True),
     "opt-086": Kept("the recorded machine lacked capabilities that --privileged asks for"),
     "ns-003": _DOCKERD_28,  # which masks /proc/interrupts as well
     "vol-006": Kept("the anonymous volume's name is drawn anew, and volumes are listed by name", sometimes=True),
@@ -106,6 +108,13 @@ ROOTLESS: dict[str, Kept] = {
     "net-070": _LOW_PORT,
 }
 
+_ONE_ID = Kept("with one id every user of a container is its root, and a warning says so")
+
+ONE_ID: dict[str, Kept] = {
+    "run-140": _ONE_ID,
+    "opt-008": _ONE_ID,
+}
+
 _REMAP = "was recorded on a daemon with --userns-remap, which the engine has not"
 
 # Records that are not played, by name: they count in no table.
@@ -124,4 +133,4 @@ NOT_COMPARABLE: dict[str, str] = {
 
 def kept(cast: str) -> dict[str, Kept]:
     """Give the differences that are kept when ``cast`` plays (``root``, ``subordinate ids`` or ``one id``)."""
-    return EVERYWHERE if cast == "root" else EVERYWHERE | ROOTLESS
+    return EVERYWHERE | (ROOTLESS if cast != "root" else {}) | (ONE_ID if cast == "one id" else {})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
+import time
 from pathlib import Path
+
+from pydockmagic.engine.images.starters import hello
 
 from .runner import Place
 
@@ -22,16 +26,17 @@ _FROM_THE_HUB = {
     "hello-world": 'FROM busybox\nRUN echo "Hello from Docker!" > /hello\nCMD ["cat", "/hello"]\n',
     "alpine": 'FROM busybox\nCMD ["/bin/sh"]\n',
     "nginx": "FROM busybox\nRUN mkdir -p /usr/share/nginx/html && echo '<h1>Welcome to nginx!</h1>' > "
-    '/usr/share/nginx/html/index.html\nEXPOSE 80\nCMD ["httpd","-f","-v","-p","80","-h","/usr/share/nginx/html"]\n',
+    "/usr/share/nginx/html/index.html\nEXPOSE 80\nSTOPSIGNAL SIGQUIT\n"
+    'CMD ["httpd","-f","-v","-p","80","-h","/usr/share/nginx/html"]\n',
     "byrnedo/alpine-curl": 'FROM busybox\nENTRYPOINT ["wget"]\n',
     "ubuntu": _BASH,
 }
 
 
-def add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+def add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644, mtime: float = 0) -> None:
     """Add a file to a tar."""
     member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), mode
+    member.size, member.mode, member.mtime = len(content), mode, mtime
     archive.addfile(member, io.BytesIO(content))
 
 
@@ -76,6 +81,36 @@ def give(place: Place, folder: Path) -> None:
             _fill(context)
         docker("build", "-q", "-t", name, str(context))
     docker("tag", "alpine", "kept-alpine")
+
+
+def hand_over(place: Place, folder: Path, hub: str) -> None:
+    """Push those images to what stands for the Hub, and forget all but busybox: they are pulled again.
+
+    There hello-world and ubuntu had one layer each, and the sizes of that day.
+    """
+    _one_layer(place, folder / "hub")
+    for name in _FROM_THE_HUB:
+        there = name if "/" in name else f"library/{name}"
+        place.quietly(f"docker tag {name} {hub}/{there} && docker push {hub}/{there} && docker rmi {hub}/{there}")
+        place.quietly(f"docker rmi {name}")
+    there = f"{hub}/stackbrew/ubuntu"
+    place.quietly(f"docker tag busybox {there} && docker push {there} && docker rmi {there} kept-alpine")
+    place.quietly("docker image prune -f")
+
+
+def _one_layer(place: Place, folder: Path) -> None:
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    with tarfile.open(folder / "hello.tar", "w") as archive:
+        program = hello.program(os.uname().machine, hello.TEXT.encode())
+        add(archive, "hello", program + bytes(683_000 - len(program)), 0o755, time.time())
+    place.quietly(f"docker import -c 'CMD [\"/hello\"]' {folder}/hello.tar hello-world")
+    (folder / "Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["/bin/bash"]\n')
+    place.quietly(f"docker create --name flat ubuntu && docker export -o {folder}/root.tar flat; docker rm flat")
+    with tarfile.open(folder / "root.tar", "a") as archive:
+        size = sum(member.size for member in archive.getmembers())
+        add(archive, "usr/share/fill", bytes(max(10_200_000 - size, 0)))
+    place.quietly(f"docker build -q -t ubuntu {folder}")
 
 
 def _fill(context: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -84,7 +85,7 @@ def _on_terminal(typed: list[tuple[str, str]], command: str, place: Place) -> Ou
                 break
             text += chunk
             continue
-        if script and re.search(script[0][0].encode(), text[mark:]):
+        if script and (script[0][0] or _is_raw(terminal)) and re.search(script[0][0].encode(), text[mark:]):
             mark = len(text)
             os.write(terminal, script.pop(0)[1].encode())
     else:
@@ -92,3 +93,8 @@ def _on_terminal(typed: list[tuple[str, str]], command: str, place: Place) -> Ou
     process.wait()
     os.close(terminal)
     return Outcome(process.returncode, text.decode(errors="replace"), "")
+
+
+def _is_raw(terminal: int) -> bool:
+    """Tell whether the command listens to single keys: what is typed before that, the terminal itself would echo."""
+    return not termios.tcgetattr(terminal)[3] & termios.ICANON

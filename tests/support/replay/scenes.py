@@ -22,6 +22,8 @@ from .runner import Outcome, Place
 from .stage import SUBORDINATE_IDS, Stage, stage
 from .table import Verdict, compare
 
+_HUB = 5057
+
 
 class Scene(NamedTuple):
     """Groups that are played one after another, and what they find there besides the files and the base images."""
@@ -30,14 +32,16 @@ class Scene(NamedTuple):
     before: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ("controller",)
     registry: bool = False
+    hub: bool = False
 
 
 SCENES = (
+    Scene(("image", "search"), hub=True),
     Scene(("cli", "run")),
     Scene(("opt", "ns")),
     Scene(("cow", "vol", "net")),
     Scene(
-        ("build", "commit", "pipeline", "cleanup", "rest"),
+        ("build", "commit", "registry", "pipeline", "cleanup", "rest"),
         before=world.EARLIER_IMAGES, hosts=("controller", "storage"), registry=True,
     ),
 )  # fmt: skip
@@ -82,9 +86,12 @@ def _play_scene(scene: Scene, cast: Cast, folder: Path, library: Path | None) ->
             subprocess.run(["chown", "-R", f"{cast.user}:{cast.user}", folder], check=True)
         if scene.registry:
             opened.enter_context(_registry(folder, host))
+            opened.enter_context(_registry(folder, host, private=True))
+        if scene.hub:
+            opened.enter_context(_hub(host))
         addresses = {}
         for name in scene.hosts:
-            addresses[name] = opened.enter_context(_engine(folder / name, host, library))
+            addresses[name] = opened.enter_context(_engine(folder / name, host, library, hub=scene.hub))
         places = {
             name: Place(host, work, {**_environment(folder), "DOCKER_HOST": address})
             for name, address in addresses.items()
@@ -98,11 +105,13 @@ def _play_scene(scene: Scene, cast: Cast, folder: Path, library: Path | None) ->
 
 def _environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    return {**kept, "HOME": str(folder), "DOCKER_BUILDKIT": "0", "DOCKER_CONFIG": str(folder / "config")}
+    return {**kept, "HOME": str(folder), "DOCKER_BUILDKIT": "0", "DOCKER_CONFIG": str(folder / ".docker")}
 
 
 def _prepare(scene: Scene, place: Place, folder: Path) -> None:
     images.give(place, folder)
+    if scene.hub:
+        images.hand_over(place, folder, f"127.0.0.1:{_HUB}")
     for command in scene.before:
         place.quietly(command)
 
@@ -130,13 +139,14 @@ def _there(outcome: Outcome, folder: Path) -> Outcome:
 
     def recorded(text: str) -> str:
         text = text.replace(str(folder / "controller" / "engine"), "/lab/dk/a/data")
+        text = text.replace(str(folder / ".docker"), "/home-dir/.docker")
         return text.replace(str(folder / "lab"), "/lab/work")
 
     return Outcome(outcome.exit, recorded(outcome.stdout), recorded(outcome.stderr))
 
 
 @contextmanager
-def _engine(folder: Path, host: Stage, library: Path | None) -> Iterator[str]:
+def _engine(folder: Path, host: Stage, library: Path | None, *, hub: bool = False) -> Iterator[str]:
     """Serve an engine on a host and give its address; its containers are stopped with it."""
     folder.mkdir(exist_ok=True)
     if host.user is not None:
@@ -147,6 +157,8 @@ def _engine(folder: Path, host: Stage, library: Path | None) -> Iterator[str]:
         "--host", address, "--data-root", str(folder / "engine"), "--stop-containers", *world.ENGINE_OPTIONS,
     ]  # fmt: skip
     environment = _environment(folder) | ({} if library is None else {"PYTHONPATH": str(library)})
+    if hub:
+        environment["PYDOCK_HUB"] = f"http://127.0.0.1:{_HUB}"
     with (folder / "engine.log").open("w") as log:
         process = subprocess.Popen(
             host.command(command), stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd="/"
@@ -163,14 +175,17 @@ def _engine(folder: Path, host: Stage, library: Path | None) -> Iterator[str]:
 
 
 @contextmanager
-def _registry(folder: Path, host: Stage) -> Iterator[None]:
-    """Serve Debian's registry on port 5055 of a host."""
-    settings = folder / "registry.yml"
-    storage = folder / "registry"
-    settings.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: ':5055'}}\n"
-    )
-    with (folder / "registry.log").open("w") as log:
+def _registry(folder: Path, host: Stage, *, private: bool = False) -> Iterator[None]:
+    """Serve Debian's registry on port 5055 of a host, or on 5056 behind a password."""
+    port, storage = (5056, folder / "private") if private else (5055, folder / "registry")
+    settings = storage.with_suffix(".yml")
+    text = f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: ':{port}'}}\n"
+    if private:
+        known = subprocess.run(["htpasswd", "-Bbn", "student", "s3cret"], capture_output=True, check=True).stdout
+        (folder / "htpasswd").write_bytes(known)
+        text += f"auth: {{htpasswd: {{realm: basic-realm, path: {folder}/htpasswd}}}}\n"
+    settings.write_text(text)
+    with storage.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(
             host.command(["docker-registry", "serve", str(settings)]), stdout=log, stderr=log, cwd="/"
         )
@@ -179,3 +194,21 @@ def _registry(folder: Path, host: Stage) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@contextmanager
+def _hub(host: Stage) -> Iterator[None]:
+    """Serve what stands for Docker Hub on a host, as ourselves: it is no part of what is replayed."""
+    tests = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [*host.command([], ours=True), sys.executable, str(tests / "support" / "hub.py"), str(_HUB)],
+        stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(tests)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()

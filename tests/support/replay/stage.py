@@ -55,10 +55,10 @@ class Stage:
         self._pid = pid
         self.user = user
 
-    def command(self, arguments: Sequence[str]) -> list[str]:
-        """Give the command that runs another one on this host."""
+    def command(self, arguments: Sequence[str], *, ours: bool = False) -> list[str]:
+        """Give the command that runs another one on this host; ``ours`` as who runs the tests."""
         inside = ["nsenter", f"--target={self._pid}", "--net", "--uts", "--mount"]
-        if self.user is not None:
+        if self.user is not None and not ours:
             inside += ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
         return [*inside, *arguments]
 

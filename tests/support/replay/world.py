@@ -12,6 +12,8 @@ from .images import add
 
 # Commands that were left out of the records, but that later ones build on: run before the record of that number.
 GAPS: dict[int, str] = {
+    108: "docker rmi -f $(docker images -q alpine)",
+    112: "docker save -o imgs.tar alpine nginx",
     136: "docker tag kept-alpine alpine",
     250: "docker rename c1 c2",
     235: "docker kill p1",
@@ -24,6 +26,7 @@ GAPS: dict[int, str] = {
     610: "docker rm -f ap",
     655: "docker build -q -t shellform shellf",
     670: 'docker run --name cid2 iid1 sh -c "cat /opt/tool; echo mycode > /opt/code"',
+    687: "docker tag iid2 user/image",
     714: "docker rmi iid2 iid1 127.0.0.1:5055/user/image",
     728: "docker volume prune -af",
     759: "docker start rest1; docker wait rest1",
