@@ -42,7 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             api("DELETE", f"/containers/{container['Id']}", force="1")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chatter(world: World) -> Iterator[str]:
     """A container that prints for ever, and reads nothing."""
     container = world.api.create("sh", "-c", _CHATTER, OpenStdin=True)

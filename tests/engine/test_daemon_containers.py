@@ -151,7 +151,7 @@ def test_exec_gives_streams_and_an_exit_code_that_is_there_when_they_end(api, sl
     assert list(frames(read_all(taken))) == [(1, b"hello")]
     shown = api.get(f"/exec/{made}/json")
     assert (shown["ExitCode"], shown["Running"]) == (5, False)
-    again = api("POST", f"/exec/{made}/start", {})
+    again = api("POST", f"/exec/{made}/start", {"Detach": True})
     assert again.status == 409
     assert again.message == f"Error: Exec command {made} has already run"
 

@@ -17,6 +17,7 @@ def _read() -> dict[str, str]:
 STORIES = _read()
 
 WITHOUT_EVENTS = {
+    "stop-restarting": "how often a container turns round depends on the machine",
     "health": "checks come at their own time",
     "stop-and-kill": "API 1.41 of dockerd 20 knows no signal for stop",
 }
@@ -31,6 +32,12 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("copy", "echo junk"): "the reason is said without the exit status of a helper program, which is not there",
     ("diff-export-commit", "EXPOSE x"): "dockerd 28 begins it with a small letter",
     ("wait", "/wait"): "dockerd 20 tells an error of null; dockerd 28 leaves it out, and refuses an unknown condition",
+    ("api-errors", "/wait"): "dockerd 20 tells an error of null; dockerd 28 leaves it out",
+    ("api-errors", "signal=x"): _SIGNAL,
+    ("api-errors", "since=x"): "every form of time is read here, so that it is a time that is missed and no number",
+    ("api-errors", "=x"): "dockerd 28 answers 400 where dockerd 20 answers 500",
+    ("api-errors", "filters="): "the complaint about JSON is in our words, and a 400 as of dockerd 28",
+    ("api-errors", "etc/passwd|link=1|update"): "dockerd 28 answers 4xx where dockerd 20 answers 500",
     ("names", "^docker inspect nosuch"): "the command asks dockerd 20 otherwise",
 }
 """Commands that differ on purpose: (story, pattern of the command) and the reason."""

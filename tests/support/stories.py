@@ -23,7 +23,7 @@ _SKIPPED_ATTRIBUTES = frozenset({"execID", "image", "execDuration", "imageID"})
 _MORE_MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4} UTC"), "<TIME>"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "<CLOCK>"),
-    (re.compile(r"\bpid \d+\b|(?<=\")Pid\":\d+"), "<PID>"),
+    (re.compile(r"\bpid \d+\b|Pid\": ?[1-9]\d*"), "<PID>"),
 )
 
 

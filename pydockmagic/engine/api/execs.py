@@ -44,7 +44,7 @@ class ExecRoutes:
     async def start(self, request: Request) -> Answer:
         """Start an exec, with or without its streams."""
         body = await request.parse(StartRequest)
-        instance = self._execs.claim(request.params["id"])
+        instance = self._execs.startable(request.params["id"])
         if body.detach:
             await self._execs.start_detached(instance)
             return Reply()

@@ -53,7 +53,7 @@ class Describer:
             "MountLabel": "",
             "ProcessLabel": "",
             "AppArmorProfile": parse_security(record.host_config.security_opt).apparmor,
-            "ExecIDs": [exec_id for exec_id, running in container.exec_ids.items() if running] or None,
+            "ExecIDs": list(container.exec_ids) or None,
             "HostConfig": self._host_config(record),
             "GraphDriver": self._graph_driver(record),
             "Mounts": [self.mount(mount) for mount in record.mounts if not _is_short_tmpfs(mount)],

@@ -7,6 +7,7 @@ so that its exit code can be asked for.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import secrets
 import time
@@ -58,6 +59,8 @@ class ExecInstance:
         self.id = secrets.token_hex(32)
         self.container = container
         self.config = config
+        self.runs = container.record.state.started_ns
+        """Which run of the container it belongs to: it does not outlive it."""
         self.args = [config.cmd] if isinstance(config.cmd, str) else list(config.cmd or [])
         self.started = False
         self.running = False
@@ -83,12 +86,18 @@ class Execs:
 
     def get(self, exec_id: str) -> ExecInstance:
         """Find an exec by id or prefix."""
-        if found := self._instances.get(exec_id):
-            return found
-        matches = [e for key, e in self._instances.items() if exec_id and key.startswith(exec_id)]
-        if len(matches) != 1:
+        found = self._instances.get(exec_id)
+        if found is None:
+            matches = [e for key, e in self._instances.items() if exec_id and key.startswith(exec_id)]
+            found = matches[0] if len(matches) == 1 else None
+        if found is None or found.container.gone:
             raise NoSuchExec(exec_id)
-        return matches[0]
+        state = found.container.record.state
+        if not found.started and not (state.running and found.runs == state.started_ns):
+            del self._instances[found.id]  # it was meant for an earlier run of the container
+            found.container.exec_ids.pop(found.id, None)
+            raise NoSuchExec(exec_id)
+        return found
 
     def create(self, asked: str, config: ExecConfig) -> str:
         """Make an exec in a running container; give its id."""
@@ -106,21 +115,24 @@ class Execs:
         self._core.publish(container, f"exec_create: {instance.told}", execID=instance.id)
         return instance.id
 
-    def claim(self, exec_id: str) -> ExecInstance:
-        """Take an exec for its one start, or raise what stands against it."""
+    def startable(self, exec_id: str) -> ExecInstance:
+        """Find an exec whose container can run it, or raise what stands against it."""
         instance = self.get(exec_id)
+        if instance.container.lifecycle is not Lifecycle.RUNNING:
+            instance.container.check(Action.EXEC, instance.container.id)
+        return instance
+
+    def claim(self, instance: ExecInstance) -> None:
+        """Take an exec for its one start, or raise that it was taken."""
         if instance.exit_code is not None:
             raise Conflict(f"Error: Exec command {instance.id} has already run")
         if instance.started:
             raise Conflict(f"Error: Exec command {instance.id} is already running")
-        container = instance.container
-        if container.lifecycle is not Lifecycle.RUNNING:
-            container.check(Action.EXEC, container.record.name)
         instance.started = True
-        return instance
 
     async def start_detached(self, instance: ExecInstance) -> None:
         """Start without streams; raise ``StartError``."""
+        self.claim(instance)
         await self._launch(instance, None)
 
     async def serve(
@@ -132,6 +144,7 @@ class Execs:
         if console_size:
             config.console_size = list(console_size)
         try:
+            self.claim(instance)
             running = await self._launch(instance, request)
         except EngineError as error:
             text = f"{error}\r\n".encode()
@@ -206,7 +219,7 @@ class Execs:
         self._core.publish(instance.container, "exec_die", execID=instance.id, exitCode=str(code))
 
     def _ended(self, instance: ExecInstance, code: int) -> None:
-        instance.running, instance.exit_code, instance.pid = False, code, 0
+        instance.running, instance.exit_code = False, code
         instance.ended_at = time.monotonic()
         instance.container.exec_ids.pop(instance.id, None)
         instance.ready.set()
@@ -236,6 +249,7 @@ class Execs:
         """Give the document of ``GET /exec/{id}/json``."""
         instance = self.get(exec_id)
         config = instance.config
+        keys = parse_detach_keys(config.detach_keys) if config.detach_keys else b""
         process: dict[str, Any] = {
             "tty": config.tty,
             "entrypoint": instance.args[0],
@@ -254,6 +268,6 @@ class Execs:
             "OpenStdout": config.attach_stdout,
             "CanRemove": False,
             "ContainerID": instance.container.id,
-            "DetachKeys": config.detach_keys,
+            "DetachKeys": base64.b64encode(keys).decode(),
             "Pid": instance.pid,
         }

@@ -17,7 +17,6 @@ import msgspec
 from pydockmagic.engine.errors import EngineError, StartError
 from pydockmagic.engine.runtime.driver import AttachRequest, Running
 from pydockmagic.engine.runtime.spec import ContainerSpec, ExitRecord
-from pydockmagic.engine.volumes import binding
 
 from . import links, specs
 from .container import Container
@@ -52,6 +51,7 @@ class Lives:
         async with container.lock:
             container.check(Action.START, asked)
             container.backoff = 0.0
+            container.record.restart_count = 0
             container.record.manually_stopped = False
             await self.start_locked(container)
 
@@ -105,8 +105,6 @@ class Lives:
         def prepare() -> ContainerSpec:
             files = core.files(record.id)
             _write_files(files, hostname, sandbox, shared)
-            for mount in record.mounts:
-                binding.ready(mount)
             root = core.storage.root(record.id, read_only=record.host_config.readonly_rootfs)
             bundle = core.bundle(record.id)
             bundle.mkdir(mode=0o700, exist_ok=True)
@@ -120,7 +118,7 @@ class Lives:
                 forwards=sandbox.forwards,
                 namespace_of=self._namespace,
                 hostname=hostname,
-                volume_source=core.volumes.source,
+                source_of=partial(core.volumes.source, record.id),
                 console_size=(rows, columns),
             )
 
@@ -245,6 +243,7 @@ class Lives:
                 core.publish(container, "oom")
             container.remember("die", before, code=ended.code, signum=signum, oom=ended.oom_killed)
             record.networks, record.ports = _idle_endpoints(record.networks), {}
+            container.exec_ids = {key: True for key, running in container.exec_ids.items() if running}
             container.ended.set()
             container.notify()
             if stopping:
