@@ -58,6 +58,7 @@ class FakeRegistry:
         self.expires_in = 300
         self.granted: Callable[[str], bool] = lambda _scope: True
         self.results: list[dict[str, object]] = []
+        self.is_hub = False  # as Docker Hub: an unknown repository may be a private one, and searches are by name
         self.host = ""
         self._faults: list[list] = []
         self._lock = threading.Lock()
@@ -214,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/token":
             self._token(query, body)
         elif path == "/v1/search":
-            self.answer(200, json.dumps({"results": self.registry.results}).encode())
+            self.answer(200, json.dumps({"results": self._found(query)}).encode())
         elif not self._allowed():
             return
         elif path == "/v2/":
@@ -231,6 +232,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._manifest(path, body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+    def _found(self, query: dict[str, str]) -> list[dict[str, object]]:
+        if not self.registry.is_hub:
+            return self.registry.results
+        return [row for row in self.registry.results if query["q"] in str(row["name"])][: int(query["n"])]
 
     def _allowed(self) -> bool:
         registry, sent = self.registry, self.headers.get("Authorization", "")
@@ -274,6 +280,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(201, Docker_Content_Digest=digest)
             return
         found = self.registry.manifests.get((repository, name))
+        if found is None and self.registry.is_hub and repository not in self.registry.repositories:
+            self.refuse(403, "DENIED", "requested access to the resource is denied")
+            return
         if found is None:
             self.refuse(404, "MANIFEST_UNKNOWN", "manifest unknown")
             return
@@ -321,10 +330,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def fake_registry() -> Iterator[FakeRegistry]:
+def fake_registry(port: int = 0) -> Iterator[FakeRegistry]:
     """Run a registry on the loopback; ``host`` is where it listens."""
     registry = FakeRegistry()
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", port), _Handler)
     server.registry = registry
     registry.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

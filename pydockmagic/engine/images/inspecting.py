@@ -104,7 +104,11 @@ def history(store: Store, image: ImageRecord) -> list[dict[str, Any]]:
     rows = []
     for entry, record, chain in reversed(history_rows(store, image)):
         names = store.references_of(record.id) if record else []
-        created = created_ns(record, store.config(record.id)) if record else parse_config_time(entry.get("created"))
+        created = parse_config_time(entry.get("created"))
+        if record:
+            created = created_ns(record, store.config(record.id))
+        elif created == 0:
+            created = created_ns(image, store.config(image.id))  # clamped: the whole image's time says more
         rows.append(
             {
                 "Comment": entry.get("comment", ""),

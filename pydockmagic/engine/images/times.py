@@ -1,7 +1,7 @@
 """When an image was made, as the lists show it.
 
 Config times are clamped, so that the same inputs give the same image id; for an image made here the engine's own
-record says when that was. For one that came from outside, the config tells, as everywhere.
+record says when that was. For one that came from outside, the config tells, as everywhere, unless it was clamped too.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ _FOREIGN = ("load", "pull")
 
 def created_ns(image: ImageRecord, config: dict[str, Any]) -> int | None:
     """Give when an image was made, in Unix nanoseconds; None where nobody knows."""
-    if image.origin.startswith(_FOREIGN):
-        return parse_config_time(config.get("created"))
-    return image.created_ns
+    if not image.origin.startswith(_FOREIGN):
+        return image.created_ns
+    found = parse_config_time(config.get("created"))
+    # the beginning of all times is what a clamped one looks like: when it came here says more
+    return image.created_ns if found == 0 else found
 
 
 def parse_config_time(text: str | None) -> int | None:

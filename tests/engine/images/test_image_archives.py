@@ -345,7 +345,7 @@ def test_the_same_tar_imported_twice_is_one_image(world: ImageWorld) -> None:
     [
         (("Bad:Name:x",), "must be lowercase|invalid reference format"),
         (("x@sha256:" + "0" * 64,), "cannot import digest reference"),
-        (("x", ["RUN x"]), "^RUN is not a valid change command$"),
+        (("x", ["RUN x"]), "^run is not a valid change command$"),
         (("x", ["EXPOSE nothing"]), "nothing"),
         (("x", (), "", "linux/amd64/v2/x"), "cannot parse platform"),
     ],

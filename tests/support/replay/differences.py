@@ -19,6 +19,7 @@ _API_150 = Kept("the command shows the options of API 1.50 where it hid those th
 _DOCKERD_28 = Kept("the sentence or exit code of dockerd 28, which is newer than the recorded daemon")
 _NO_HUB = Kept("no registry answers: Docker's sentence, and then which starter images there are")
 _STARTER = Kept("the image is a starter, put together here, where the recorded one came from a stand-in for the Hub")
+_ORDER = Kept("the command lists the names of one image in no certain order", sometimes=True)
 _REPRODUCIBLE = Kept("the same inputs give the same image here, so that two builds have one id")
 
 EVERYWHERE: dict[str, Kept] = {
@@ -49,6 +50,7 @@ EVERYWHERE: dict[str, Kept] = {
     "run-217": _NO_HUB,
     "run-220": _REPRODUCIBLE,
     "image-002": Kept("a layer that is here already, by its content, is not downloaded"),
+    **{f"image-0{number}": _ORDER for number in (14, 15, 16, 18, 19, 26, 64)},
     "image-079": Kept("the machine has a folder of that name", sometimes=True),
     "opt-086": Kept("the recorded machine lacked capabilities that --privileged asks for"),
     "ns-003": _DOCKERD_28,  # which masks /proc/interrupts as well
