@@ -81,7 +81,7 @@ def test_an_engine_killed_while_it_makes_images_comes_back_whole(tmp_path: Path,
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "small"
     root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", root], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", root], check=True)
     yield root
     subprocess.run(["umount", "-l", root], check=True)
 
