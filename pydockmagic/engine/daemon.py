@@ -46,6 +46,7 @@ from .images.service import ImageService, ImageUser, apply_changes
 from .networks.records import ConnectRequest, LinkTarget, SandboxRequest
 from .networks.service import NetworkService
 from .runtime import cgroups
+from .runtime.host import host_mounts
 from .runtime.namespaces import NamespacesDriver
 from .runtime.sandbox import SandboxInfo, open_network
 from .state import State
@@ -136,7 +137,7 @@ class Daemon:
             options.data_root / "volumes",
             self._state,
             self._events,
-            Mounter(lambda: self._runtime.zygote_pid),
+            Mounter(lambda: self._runtime.zygote_pid, host_mounts() if options.sandbox.rung == "root" else None),
         )
         core = Core(
             Surroundings(

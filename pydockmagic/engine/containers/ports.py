@@ -238,8 +238,8 @@ class Volumes(Protocol):
         """Give the directory of a volume."""
         ...
 
-    def source(self, mount: MountPoint) -> Path:
-        """Give what a mount shows of its volume. Blocks."""
+    def source(self, container_id: str, mount: MountPoint) -> Path:
+        """Give what a container's mount shows. Blocks."""
         ...
 
     async def create(

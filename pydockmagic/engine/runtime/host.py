@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
-__all__ = ["KINDS", "host_namespaces", "namespaces_of"]
+__all__ = ["KINDS", "host_mounts", "host_namespaces", "namespaces_of"]
 
 KINDS = ("pid", "net", "mnt", "uts", "ipc", "user", "cgroup", "time")
 
@@ -28,3 +28,9 @@ def namespaces_of(process: str, proc: str = "/proc") -> dict[str, int]:
 def host_namespaces() -> Mapping[str, int]:
     """Give the namespaces of this process when it was first asked: before the engine enters its own."""
     return namespaces_of("self")
+
+
+@cache
+def host_mounts() -> int:
+    """Give a descriptor of the mount namespace in which this process was when it first asked."""
+    return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)

@@ -187,11 +187,10 @@ def set_read_only(path: str, *, recursive: bool) -> None:
     )
 
 
-def clone_tree(path: str) -> int:
+def clone_tree(path: str, *, recursive: bool = False) -> int:
     """Give a descriptor of a detached copy of a mount, to be attached by ``attach_tree`` in any mount namespace."""
-    return _syscall(
-        _OPEN_TREE, ctypes.c_int(AT_FDCWD), os.fsencode(path), ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)
-    )
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    return _syscall(_OPEN_TREE, ctypes.c_int(AT_FDCWD), os.fsencode(path), ctypes.c_uint(flags))
 
 
 def attach_tree(descriptor: int, target: str) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from . import linux, wire
-from .host import host_namespaces
+from .host import host_mounts, host_namespaces
 from .linux import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from .probing import has_capability, in_child
 
@@ -67,6 +67,7 @@ def enter(run_dir: str | Path) -> SandboxInfo:
     ``run_dir`` is where the socket of a zygote is that still runs: its user namespace is entered again.
     """
     host_namespaces()  # noted while they are still ours
+    host_mounts()
     person = os.getuid(), os.getgid()
     reasons: list[str] = []
     if has_capability("SYS_ADMIN"):

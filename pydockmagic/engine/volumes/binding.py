@@ -22,16 +22,22 @@ class _HostMount(NamedTuple):
     """Whether the host's mount is shared: the engine's own copy of it follows a master then."""
 
 
-def ready(mount: MountPoint, table: str = "/proc/self/mountinfo") -> None:
+def ready(mount: MountPoint, *, can_share: bool = True, table: str = "/proc/self/mountinfo") -> None:
     """Make the directory of a ``-v`` that is not there, as Docker does; ``--mount`` insists on it. Blocks.
 
-    ``table`` is the mount table of the engine, whose mounts follow those of the host.
+    ``can_share``: the engine may put mounts into the host's namespace. ``table`` is the mount table of the engine,
+    whose mounts follow those of the host.
     """
     if mount.kind != "bind":
         return
     _ensure_source(mount.source, must_exist=mount.from_mounts)
-    if mount.propagation.endswith(("shared", "slave")):
-        _check_propagation(mount, table)
+    if not mount.propagation.endswith(("shared", "slave")):
+        return
+    shared = mount.propagation.endswith("shared")
+    found = _mount_of(os.path.realpath(mount.source), table)
+    if not found.travels or (shared and not can_share):
+        kinds = "shared" if shared else "shared or slave"
+        raise EngineError(f"path {mount.source} is mounted on {found.point} but it is not a {kinds} mount")
 
 
 def _ensure_source(source: str, *, must_exist: bool) -> None:
@@ -44,13 +50,6 @@ def _ensure_source(source: str, *, must_exist: bool) -> None:
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise EngineError(f"error while creating mount source path '{source}': mkdir {source}: {reason}") from None
-
-
-def _check_propagation(mount: MountPoint, table: str) -> None:
-    found = _mount_of(os.path.realpath(mount.source), table)
-    if not found.travels:
-        kinds = "shared" if mount.propagation.endswith("shared") else "shared or slave"
-        raise EngineError(f"path {mount.source} is mounted on {found.point} but it is not a {kinds} mount")
 
 
 def _mount_of(path: str, table: str) -> _HostMount:

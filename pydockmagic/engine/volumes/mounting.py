@@ -28,8 +28,14 @@ _EXPLAINED = {errno.EPERM: " (without root only tmpfs and bind volumes can be mo
 class Mounter:
     """Mounts in the engine's namespace and in that of the process ``keeper`` names. All methods block."""
 
-    def __init__(self, keeper: Callable[[], int]) -> None:
+    def __init__(self, keeper: Callable[[], int], host: int | None = None) -> None:
         self._keeper = keeper
+        self._host = host
+
+    @property
+    def can_share(self) -> bool:
+        """Whether mounts made inside a container can travel to the host: its mount namespace can be entered."""
+        return self._host is not None
 
     def mount(self, target: Path, what: Filesystem) -> None:
         """Mount a filesystem over a directory."""
@@ -38,6 +44,28 @@ class Mounter:
         except OSError as error:
             raise EngineError(_sentence(target, what, error)) from None
         _attach(tree, target)
+
+    def share(self, source: str, place: Path) -> None:
+        """Put the host's own mount of a path at ``place``: a peer of it, where the engine's mounts only follow."""
+        assert self._host is not None
+        tree = _on_thread(self._host, lambda: linux.clone_tree(source, recursive=True))
+        if Path(source).is_dir():
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.touch(mode=0o600)
+        self._inside(lambda: _attach(tree, place))
+
+    def unshare(self, place: Path) -> None:
+        """Take away what ``share`` put there, if anything."""
+        if not place.exists():
+            return
+        if self._keeper():
+            self._inside(lambda: _part(str(place)))
+        if place.is_dir():
+            place.rmdir()
+        else:
+            place.unlink()
 
     def adopt(self, target: Path) -> bool:
         """See again what an earlier engine mounted; tell whether there was something."""
@@ -55,19 +83,24 @@ class Mounter:
             self._inside(lambda: _detach(target))
 
     def _inside(self, work: Callable[[], _T]) -> _T:
-        """Do something in the keeper's mount namespace: on a thread of its own, which shares no root with others."""
+        """Do something in the keeper's mount namespace."""
+        descriptor = os.open(f"/proc/{self._keeper()}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _on_thread(descriptor, work)
+        finally:
+            os.close(descriptor)
 
-        def enter_and_work() -> _T:
-            linux.unshare(_CLONE_FS)
-            descriptor = os.open(f"/proc/{self._keeper()}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                linux.setns(descriptor, linux.CLONE_NEWNS)
-            finally:
-                os.close(descriptor)
-            return work()
 
-        with ThreadPoolExecutor(1, thread_name_prefix="mounting") as thread:
-            return thread.submit(enter_and_work).result()
+def _on_thread(namespace: int, work: Callable[[], _T]) -> _T:
+    """Do something in a mount namespace: on a thread of its own, which shares no root with others."""
+
+    def enter_and_work() -> _T:
+        linux.unshare(_CLONE_FS)
+        linux.setns(namespace, linux.CLONE_NEWNS)
+        return work()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="mounting") as thread:
+        return thread.submit(enter_and_work).result()
 
 
 def _mounted(target: str, what: Filesystem) -> int:
@@ -91,6 +124,17 @@ def _detach(target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise
+
+
+def _part(place: str) -> None:
+    """Unmount a peer of the host's mounts, and nothing of the host's with it."""
+    try:
+        linux.mount("", place, flags=linux.MS_SLAVE | linux.MS_REC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # nothing is mounted there
+            raise
+        return
+    linux.umount(place, linux.MNT_DETACH)
 
 
 def _sentence(target: Path, what: Filesystem, error: OSError) -> str:

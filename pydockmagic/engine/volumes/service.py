@@ -7,6 +7,7 @@ filesystem of its own, mounted while a container uses it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import secrets
@@ -24,6 +25,7 @@ from pydockmagic.engine.storage.copy import merged_copy
 from pydockmagic.engine.storage.copying import copy_entries, copy_metadata
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
+from . import binding
 from . import filters as selection
 from . import options as local
 from .mounting import Mounter
@@ -59,8 +61,10 @@ class Volumes:
         """Give the directory that is mounted."""
         return self._root / name / "_data"
 
-    def source(self, mount: MountPoint) -> Path:
-        """Give what a mount shows of its volume: the whole, or the path inside it that was asked for. Blocks."""
+    def source(self, container_id: str, mount: MountPoint) -> Path:
+        """Give what a container's mount shows: a path of the host, a volume or a path inside it. Blocks."""
+        if mount.kind == "bind":
+            return self._shared(container_id, mount) if _is_shared(mount) else Path(mount.source)
         root = self.path(mount.name)
         if not mount.subpath:
             return root
@@ -190,23 +194,43 @@ class Volumes:
     # --- use by containers ----------------------------------------------------------------------------------------
 
     async def hold(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
-        """Make a container's volumes ready for its start."""
+        """Make a container's volumes and the sources of its binds ready for its start."""
         held: _Names = []
         try:
+            await asyncio.to_thread(self._ready, container_id, mounts)
             for mount in _of_volumes(mounts):
                 await self._open(mount.name, container_id)
                 held.append(mount.name)
                 self._events.publish("volume", "mount", mount.name, _mount_attributes(container_id, mount))
         except BaseException:
+            await asyncio.to_thread(self._unshare, container_id, mounts)
             for name in held:
                 await self._close(name, container_id)
             raise
+
+    def _ready(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        for mount in mounts:
+            binding.ready(mount, can_share=self._mounter.can_share)
+            if _is_shared(mount):
+                self._mounter.share(mount.source, self._shared(container_id, mount))
+
+    def _unshare(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
+        for mount in mounts:
+            if _is_shared(mount):
+                self._mounter.unshare(self._shared(container_id, mount))
+
+    def _shared(self, container_id: str, mount: MountPoint) -> Path:
+        """Name the place of a bind whose mounts travel to the host and back."""
+        name = hashlib.sha256(mount.destination.encode()).hexdigest()[:12]
+        return self._root / ".shared" / f"{container_id}-{name}"
 
     async def let_go(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
         """Note that a container ended."""
         for mount in _of_volumes(mounts):
             await self._close(mount.name, container_id)
             self._events.publish("volume", "unmount", mount.name, {"container": container_id, "driver": "local"})
+        if any(_is_shared(mount) for mount in mounts):
+            await asyncio.to_thread(self._unshare, container_id, mounts)
 
     async def take_up(self, container_id: str, mounts: Sequence[MountPoint]) -> None:
         """Know again what an earlier engine made ready for a container that still runs."""
@@ -256,6 +280,10 @@ class Volumes:
 
 def _of_volumes(mounts: Sequence[MountPoint]) -> Sequence[MountPoint]:
     return [mount for mount in mounts if mount.kind == "volume"]
+
+
+def _is_shared(mount: MountPoint) -> bool:
+    return mount.kind == "bind" and mount.propagation.endswith("shared")
 
 
 def _mount_attributes(container_id: str, mount: MountPoint) -> Mapping[str, str]:

@@ -185,9 +185,9 @@ def test_a_path_inside_a_volume_never_leads_outside(volumes):
     (inside / "sub").mkdir()
     (inside / "out").symlink_to("/etc")
     mount = MountPoint(kind="volume", name="data", destination="/d", subpath="sub")
-    assert volumes.source(mount) == inside / "sub"
+    assert volumes.source("c1", mount) == inside / "sub"
     with pytest.raises(EngineError, match="cannot access path"):
-        volumes.source(MountPoint(kind="volume", name="data", destination="/d", subpath="out"))
+        volumes.source("c1", MountPoint(kind="volume", name="data", destination="/d", subpath="out"))
 
 
 def test_driver_options_become_a_mount():
@@ -224,7 +224,7 @@ def test_propagation_needs_a_shared_mount(tmp_path):
 
     def check(source, propagation):
         mount = MountPoint(kind="bind", source=source, destination="/x", propagation=propagation)
-        ready(mount, str(table))
+        ready(mount, table=str(table))
 
     check("/etc", "rprivate")
     with pytest.raises(EngineError, match="path /etc is mounted on / but it is not a shared mount"):
