@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from pydockmagic.engine.errors import EngineError, InvalidParameter
-from pydockmagic.engine.runtime import cgroups
+from pydockmagic.engine.runtime import cgroups, linux
 from pydockmagic.engine.volumes import mounts
 from pydockmagic.engine.volumes.records import MountPoint
 from pydockmagic.oci.layer import open_root, resolve_in_root
@@ -31,7 +31,7 @@ from .logoptions import check_log_config
 from .names import random_name
 from .records import ContainerRecord
 from .resources import kernel_memory
-from .security import parse_security
+from .security import missing_capabilities, parse_security
 
 __all__ = ["Created", "Creator"]
 
@@ -75,6 +75,8 @@ class Creator:
         warnings = platforms.check(document, request.platform, config.image)
         warnings += kernel_memory(request.kernel_memory)
         warnings += validation.check_host_config(host, config, core.surroundings.runtime_name, cgroups.layout().support)
+        if host.privileged or host.cap_add:
+            warnings += missing_capabilities(host, linux.bounding_set())
         parse_security(host.security_opt)
         merging.fill_host_config(
             host, cgroup_version=core.surroundings.cgroup_version, runtime=core.surroundings.runtime_name

@@ -192,7 +192,7 @@ def updated(host: HostConfig, request: UpdateRequest, support: Collection[str]) 
     _refuse_conflicts(host, asked)
     changes = {name: value for name in _UPDATABLE if (value := getattr(asked, name))}
     if asked.pids_limit is not None:
-        changes["pids_limit"] = asked.pids_limit if asked.pids_limit > 0 else None
+        changes["pids_limit"] = max(asked.pids_limit, 0)  # 0 and -1 both take the limit away
     if request.restart_policy is not None and request.restart_policy.name:
         changes["restart_policy"] = request.restart_policy
     return msgspec.structs.replace(host, **changes), warnings

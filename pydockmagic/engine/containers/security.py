@@ -12,7 +12,7 @@ from pydockmagic.engine.runtime import defaults
 from .config import HostConfig
 from .validation import ALL_CAPABILITIES
 
-__all__ = ["Security", "capabilities", "check_sysctls", "parse_security"]
+__all__ = ["Security", "capabilities", "check_sysctls", "missing_capabilities", "parse_security"]
 
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
@@ -69,6 +69,17 @@ def capabilities(host: HostConfig) -> frozenset[str]:
     result = set(everything if "ALL" in added else () if "ALL" in dropped else defaults.CAPABILITIES)
     result |= added - {"ALL"}
     return frozenset(result - dropped)
+
+
+def missing_capabilities(host: HostConfig, own: int) -> list[str]:
+    """Warn of capabilities that are asked for and that the engine lacks itself (``own``: its bounding set)."""
+    asked = set(ALL_CAPABILITIES) if host.privileged or "ALL" in (host.cap_add or ()) else set(host.cap_add or ())
+    wanted = asked & capabilities(host)
+    return [
+        f"The engine itself does not have the capability {name}. Capability discarded."
+        for number, name in enumerate(ALL_CAPABILITIES)
+        if name in wanted and not own & 1 << number
+    ]
 
 
 def check_sysctls(host: HostConfig) -> None:

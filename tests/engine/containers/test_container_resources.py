@@ -11,7 +11,7 @@ from pydockmagic.engine.containers.config import (
     WeightDevice,
 )
 from pydockmagic.engine.containers.resources import check_resources, kernel_memory, updated
-from pydockmagic.engine.containers.security import check_sysctls
+from pydockmagic.engine.containers.security import check_sysctls, missing_capabilities
 from pydockmagic.engine.errors import Conflict, InvalidParameter, NotFound, StartError
 
 EVERYTHING = frozenset(
@@ -95,7 +95,7 @@ def test_an_update_changes_only_what_it_names():
     assert warnings == []
     assert (new.cpu_shares, new.memory, new.pids_limit) == (100, 64 << 20, 7)
     assert new.restart_policy.name == "always"
-    assert updated(old, UpdateRequest(pids_limit=-1), EVERYTHING)[0].pids_limit is None
+    assert updated(old, UpdateRequest(pids_limit=-1), EVERYTHING)[0].pids_limit == 0
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,19 @@ def test_an_update_warns_as_a_create_does():
         "Specifying a kernel memory limit is deprecated and will be removed in a future release.",
         "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
     ]
+
+
+# --- capabilities ---------------------------------------------------------------------------------------------------
+
+
+def test_a_capability_that_the_engine_lacks_itself_is_warned_of():
+    chown, kill = 1 << 0, 1 << 5
+    assert missing_capabilities(HostConfig(), 0) == []
+    assert missing_capabilities(HostConfig(cap_add=["CAP_CHOWN"]), chown) == []
+    (warning,) = missing_capabilities(HostConfig(cap_add=["CAP_CHOWN", "CAP_KILL"]), chown)
+    assert warning == "The engine itself does not have the capability CAP_KILL. Capability discarded."
+    assert len(missing_capabilities(HostConfig(privileged=True), kill)) == 40
+    assert len(missing_capabilities(HostConfig(cap_add=["ALL"], cap_drop=["CAP_CHOWN"]), kill)) == 39
 
 
 # --- platforms ------------------------------------------------------------------------------------------------------
