@@ -136,6 +136,7 @@ class Builder:
         await self._cache.forget(bench_keys)
         if all:
             await self._cache.forget_recipes()
+        self._events.publish("builder", "prune", "", {"reclaimed": "0"})
         return {"CachesDeleted": [], "SpaceReclaimed": 0}
 
     def _is_here(self, image_id: str) -> bool:

@@ -148,6 +148,7 @@ class NetworkService:
                 with contextlib.suppress(EngineError):
                     await self.remove(network.id)
                     removed.append(network.name)
+        self._room.events.publish("network", "prune", "", {"reclaimed": "0"})
         return removed
 
     # --- containers -------------------------------------------------------------------------------------------
