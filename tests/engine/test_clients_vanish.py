@@ -187,6 +187,22 @@ def test_a_hijack_that_breaks_off_before_its_body_is_whole_ends_quietly(world, c
     assert not world.api.get(f"/exec/{made}/json")["Running"]
 
 
+@pytest.mark.parametrize("half_close", [False, True])
+def test_a_client_that_leaves_a_silent_container_is_noticed_all_the_same(world, chatter, half_close):
+    silent = world.api.create("sleep", "600", OpenStdin=True, StdinOnce=True)
+    waiting = world.api.create("true", OpenStdin=True)
+    world.api.post(f"/containers/{silent}/start")
+    before = _held(world, chatter)
+    for container in (silent, waiting):
+        taken, _ = world.api.upgrade(f"/containers/{container}/attach?stream=1&stdin=1&stdout=1")
+        if half_close:
+            taken.shutdown(socket.SHUT_WR)
+        taken.close()
+    _nothing_more(world, chatter, before)
+    for container in (silent, waiting):
+        world.api("DELETE", f"/containers/{container}", force="1")
+
+
 # --- websockets --------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ Parameter conventions follow moby's ``httputils``: a flag is false when it is em
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -168,6 +169,16 @@ class Duplex:
         self._writer = writer
         self._early = early
         self.gone = False
+
+    @property
+    def left(self) -> bool:
+        """Whether the client has gone for good: both halves are closed, where closing one is no more than an end."""
+        if self.gone or self._writer.is_closing():
+            return True
+        connection = self._writer.get_extra_info("socket")
+        watched = select.poll()
+        watched.register(connection.fileno(), 0)  # POLLHUP and POLLERR are always told
+        return bool(watched.poll(0))
 
     async def read(self, size: int = 65536) -> bytes:
         """Read what the client sent; ``b""`` once it has closed its half."""

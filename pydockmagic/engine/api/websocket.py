@@ -77,6 +77,11 @@ class WebSocket:
         """Whether writing to the client has failed."""
         return self._duplex.gone
 
+    @property
+    def left(self) -> bool:
+        """Whether the client has gone for good."""
+        return self._closed or self._duplex.left
+
     async def read(self, size: int = _PIECE) -> bytes:
         """Give what the client sent; ``b""`` once it has closed, or broken the protocol."""
         try:

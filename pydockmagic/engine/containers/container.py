@@ -39,6 +39,13 @@ class PendingAttach:
         self.request = request
         self.stream: asyncio.Future[socket.socket | None] = asyncio.get_running_loop().create_future()
 
+    def take(self) -> socket.socket | None:
+        """Take the stream if it is there; one that comes later is closed."""
+        if self.stream.done():
+            return self.stream.result()
+        self.stream.cancel()
+        return None
+
     def give(self, stream: socket.socket | None) -> None:
         """Hand over the stream, or None when there will be none."""
         if not self.stream.done():
@@ -63,6 +70,8 @@ class Container:
         self.health_task: asyncio.Task[None] | None = None
         self.backoff = 0.0
         self.stopping = False
+        self.oom_told = False
+        """Whether the kernel's killing for want of memory was told while this life lasted."""
         """A stop is under way: its event is told with the end."""
         self.restarting_by_hand = False
         """A restart is under way: neither the policy nor ``--rm`` has a say."""

@@ -24,6 +24,8 @@ from .lifecycle import Action
 __all__ = ["Attacher", "Client", "DetachKeys", "FramedClient", "UnframedClient", "parse_detach_keys", "pump"]
 
 _CHUNK = 65536
+_LOOK_AGAIN = 1.0
+"""Seconds between looks whether a client that sends no more is still there: nothing else tells."""
 _DEFAULT_KEYS = b"\x10\x11"
 """ctrl-p, ctrl-q"""
 
@@ -36,6 +38,11 @@ class Client(Protocol):
         """Whether writing to the client has failed."""
         ...
 
+    @property
+    def left(self) -> bool:
+        """Whether it has gone for good, where an end of its half says only that it sends no more."""
+        ...
+
     async def read(self, size: int = 65536) -> bytes:
         """Read; ``b""`` at the end of the client's half."""
         ...
@@ -45,8 +52,8 @@ class Client(Protocol):
         ...
 
 
-class FramedClient:
-    """A client that gets a terminal's output in frames, as one that did not expect a terminal reads it."""
+class _Wrapped:
+    """A client that gets another form of what is written."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -56,30 +63,30 @@ class FramedClient:
         """Whether writing to the client has failed."""
         return self._client.gone
 
+    @property
+    def left(self) -> bool:
+        """Whether it has gone for good."""
+        return self._client.left
+
     async def read(self, size: int = _CHUNK) -> bytes:
         """Read; ``b""`` at the end of the client's half."""
         return await self._client.read(size)
+
+
+class FramedClient(_Wrapped):
+    """A client that wants frames, though the process has a terminal."""
 
     async def write(self, data: bytes) -> None:
         """Write ``data`` as a frame of stdout."""
         await self._client.write(frame(STDOUT, data))
 
 
-class UnframedClient:
+class UnframedClient(_Wrapped):
     """A client that gets both outputs as they are, without frames."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        super().__init__(client)
         self._unframed = Unframed()
-
-    @property
-    def gone(self) -> bool:
-        """Whether writing to the client has failed."""
-        return self._client.gone
-
-    async def read(self, size: int = _CHUNK) -> bytes:
-        """Read; ``b""`` at the end of the client's half."""
-        return await self._client.read(size)
 
     async def write(self, data: bytes) -> None:
         """Write what the frames in ``data`` hold."""
@@ -151,7 +158,9 @@ async def pump(
             if stdin:
                 with contextlib.suppress(OSError):
                     stream.shutdown(socket.SHUT_WR)
-            await asyncio.get_running_loop().create_future()  # output goes on; the other direction ends the pump
+            # output goes on, and its end is the pump's
+            while not client.left:  # noqa: ASYNC110 - there is no event of it
+                await asyncio.sleep(_LOOK_AGAIN)
         return False
 
     tasks = [asyncio.create_task(outwards()), asyncio.create_task(inwards())]
@@ -225,7 +234,11 @@ class Attacher:
         config = container.record.config
         keys = DetachKeys(parse_detach_keys(detach_keys)) if config.tty and request.stdin else None
         try:
-            stream = await pending.stream
+            while not pending.stream.done():
+                await asyncio.wait({pending.stream}, timeout=_LOOK_AGAIN)
+                if client.left:
+                    break
+            stream = pending.take()
         finally:
             if pending in container.pending:
                 container.pending.remove(pending)
@@ -249,7 +262,7 @@ class _SocketClient:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
-        self.gone = False
+        self.gone = self.left = False
         self._loop = asyncio.get_running_loop()
 
     async def read(self, size: int = _CHUNK) -> bytes:
