@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,11 +56,18 @@ def _on_ours(made: kit.Kit, archive: Path, folder: Path) -> dict[str, str]:
         return stage.play(made, host, folder, inside)
 
 
-def test_what_passes_on_dockerd_passes_here(suite: kit.Kit, tmp_path: Path) -> None:
-    archive = stage.images(tmp_path / "images")
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a folder with a short name: below it, dockerd makes sockets."""
+    with tempfile.TemporaryDirectory(prefix="docker-py-") as name:
+        yield Path(name)
+
+
+def test_what_passes_on_dockerd_passes_here(suite: kit.Kit, folder: Path) -> None:
+    archive = stage.images(folder / "images")
     with ThreadPoolExecutor(2) as pool:
-        theirs = pool.submit(_on_dockerd, suite, archive, tmp_path / "dockerd")
-        ours = pool.submit(_on_ours, suite, archive, tmp_path / "engine")
+        theirs = pool.submit(_on_dockerd, suite, archive, folder / "dockerd")
+        ours = pool.submit(_on_ours, suite, archive, folder / "engine")
         reference, found = theirs.result(), ours.result()
     passed = {name for name, outcome in reference.items() if outcome == "passed"}
     here = {name for name in passed if found.get(name) == "passed"}

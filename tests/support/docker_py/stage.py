@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -129,17 +127,6 @@ def _clear(host: str) -> None:
     api = Api(host, 60)
     for container in api.get("/containers/json", all="1"):
         api("DELETE", f"/containers/{container['Id']}", force="1", v="1")
-
-
-def wait_for(host: str) -> Api:
-    """Wait until a daemon answers."""
-    deadline = time.monotonic() + 60
-    while True:
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(host.removeprefix("unix://")) == 0:
-                return Api(host)
-        assert time.monotonic() < deadline, f"{host} does not answer"
-        time.sleep(0.05)
 
 
 def load(host: str, archive: Path) -> None:
