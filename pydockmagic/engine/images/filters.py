@@ -24,11 +24,11 @@ def boolean(filters: Filters, name: str, *, default: bool) -> bool:
     if not values:
         return default
     truths = {"1": True, "true": True, "0": False, "false": False}
-    found = {truths.get(value) for value in values}
-    if len(found) != 1 or None in found:
+    found = {truths[value] for value in values if value in truths}
+    if len(found) != 1:
         shown = " ".join(values)
         raise InvalidParameter(f"Invalid filter '{name}=[{shown}]'")
-    return bool(found.pop())
+    return found.pop()
 
 
 def labels_match(labels: Mapping[str, str], wanted: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from .records import VolumeRecord
 
 __all__ = ["check_names", "chosen", "flag", "prunable"]
 
-_TRUE, _FALSE = ("1", "true"), ("0", "false")
+_TRUE, _FALSE = frozenset({"1", "true"}), frozenset({"0", "false"})
 
 
 def check_names(filters: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
@@ -26,9 +26,10 @@ def flag(filters: Mapping[str, Sequence[str]], name: str) -> bool | None:
     values = list(dict.fromkeys(filters.get(name, ())))
     if not values:
         return None
-    if len(values) > 1 or values[0] not in _TRUE + _FALSE:
+    true = not _TRUE.isdisjoint(values)
+    if true is not _FALSE.isdisjoint(values):
         raise InvalidParameter(f"Invalid filter '{name}=[{' '.join(values)}]'")
-    return values[0] in _TRUE
+    return true
 
 
 def chosen(record: VolumeRecord, filters: Mapping[str, Sequence[str]]) -> bool:
