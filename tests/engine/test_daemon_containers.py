@@ -449,10 +449,6 @@ def test_what_docker_has_and_this_engine_has_not_is_said(api):
     assert swarm.status == 503
     assert swarm.message.startswith("This node is not a swarm manager.")
     assert api.get("/plugins") == []
-    assert (
-        api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["x"], "HostConfig": {"Links": ["a:b"]}}).status
-        == 501
-    )
 
 
 def test_every_family_answers_and_garbage_is_a_400(api):
