@@ -66,6 +66,7 @@ class SheetFollower:
         self._read = read
         self._again = Again(self._look, "pydock-look")
         widget.ask = self._again.ask
+        widget.asks = True
 
     @property
     def closed(self) -> bool:

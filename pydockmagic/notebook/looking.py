@@ -70,10 +70,15 @@ def layers(magics: DockMagic, words: Sequence[str]) -> Shown:
         if option != "--type" or value not in ("image", "container"):
             raise DockerError(f'"{value}" is not a valid value for --type', exit_code=125, hint=_LAYERS)
         kind = "image" if value == "image" else "container"
-    if len(names) != 1 or names[0].startswith("-"):
-        raise DockerError("%layers requires exactly 1 argument.", hint=_LAYERS)
-    client = magics.session.client
-    view, container = layers_of(client, names[0], kind, magics.session.engine(), read="--files" in words)
+    if len(names) not in (1, 2) or any(name.startswith("-") for name in names):
+        raise DockerError("%layers requires 1 or 2 arguments.", hint=_LAYERS)
+    client, engine, read = magics.session.client, magics.session.engine(), "--files" in words
+    if len(names) == 2:
+        from pydockmagic.notebook.comparing import compare_images  # noqa: PLC0415 - only for this look
+
+        sheet = compare_images(client, names[0], names[1], engine, read=read)
+        return _shown(magics, sheet, lambda: magics.views.sheet(sheet))
+    view, container = layers_of(client, names[0], kind, engine, read=read)
     return _shown(magics, view, lambda: magics.views.layers(view, client, container))
 
 
@@ -156,10 +161,16 @@ def _mapped(read: ReadSheet, kinds: frozenset[str]) -> Display:
     return show
 
 
-def _network_map(client: Client, names: Sequence[str], engine: str) -> Sheet:
-    from pydockmagic.notebook.maps import network_map  # noqa: PLC0415 - only for this look
+def _from_maps(name: str) -> ReadSheet:
+    """Give who reads a map, loaded for the first look."""
 
-    return network_map(client, names, engine)
+    def read(client: Client, names: Sequence[str], engine: str) -> Sheet:
+        from pydockmagic.notebook import maps  # noqa: PLC0415
+
+        function: ReadSheet = getattr(maps, name)
+        return function(client, names, engine)
+
+    return read
 
 
 def _shown(magics: DockMagic, view: View, make: Callable[[], LiveView]) -> Shown:
@@ -179,10 +190,12 @@ def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower | Boar
     return widget
 
 
-_LAYERS = "%layers [--type image|container] [--files] NAME"
+_LAYERS = "%layers [--type image|container] [--files] NAME, or %layers IMAGE IMAGE to compare two"
 
 DISPLAYS: dict[str, Display] = {
     "container board": board,
-    "network map": _mapped(_network_map, frozenset({"network", "container"})),
+    "network map": _mapped(_from_maps("network_map"), frozenset({"network", "container"})),
+    "volume map": _mapped(_from_maps("volume_map"), frozenset({"volume", "container"})),
+    "image tree": _mapped(_from_maps("image_tree"), frozenset({"image"})),
 }
 """Who draws the displays of the grammar."""

@@ -171,6 +171,7 @@ class DockMagic(Magics):
     def layers(self, line: str) -> Any:
         """Show the layers of an image or a container: ``%layers [--type image|container] NAME``.
 
+        ``%layers IMAGE IMAGE`` compares two: what they share, and in what they differ.
         Each with its size, the instruction that made it and where in the Dockerfile that stands, and its files.
         """
         from . import looking  # noqa: PLC0415

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydockmagic.notebook.errors import DockerError
+from pydockmagic.notebook.widgets.image_tree import ImageLayer, ImageSeen, tree_sheet
+from pydockmagic.notebook.widgets.layers import described
 from pydockmagic.notebook.widgets.network_map import Attached, Network, Published, network_sheet
+from pydockmagic.notebook.widgets.records import Layer
+from pydockmagic.notebook.widgets.volume_map import MountUse, User, Volume, volume_sheet
 
 if TYPE_CHECKING:
     from pydockmagic.client import Client
     from pydockmagic.notebook.widgets.sheet import Sheet
 
-__all__ = ["network_map"]
+__all__ = ["image_tree", "network_map", "volume_map"]
 
 _ANY = {"0.0.0.0", "::", "", None}  # noqa: S104 - read, not listened on
 _QUIET = {"host", "none"}
+_MADE_A_LAYER = re.compile(r"/bin/sh -c (?!#\(nop\))|RUN |COPY |ADD ")
 
 
 def network_map(client: Client, names: Sequence[str], engine: str = "") -> Sheet:
@@ -57,7 +63,7 @@ def _attached(summary: Mapping[str, Any]) -> Attached:
     mode = str((summary.get("HostConfig") or {}).get("NetworkMode", ""))
     endpoints = (summary.get("NetworkSettings") or {}).get("Networks") or {}
     return Attached(
-        name=str((summary.get("Names") or [summary["Id"][:12]])[0]).lstrip("/"),
+        name=_name(summary),
         state=str(summary.get("State", "")),
         addresses={str(name): str(each.get("IPAddress") or "") for name, each in endpoints.items()},
         ports=tuple(_published(summary.get("Ports") or ())),
@@ -77,3 +83,80 @@ def _published(ports: Iterable[Mapping[str, Any]]) -> list[Published]:
             address = "" if port.get("IP") in _ANY else str(port["IP"])
             found[Published(int(outer), f"{port['PrivatePort']}/{port['Type']}", address)] = None
     return list(found)
+
+
+def volume_map(client: Client, names: Sequence[str], engine: str = "") -> Sheet:
+    """Read the map of the volumes of these names, or of all. Raises ``DockerError`` for an unknown one."""
+    found = client.volumes().get("Volumes") or ()
+    volumes = [Volume(str(each["Name"]), str(each.get("Driver", ""))) for each in found]
+    for name in names:
+        if not any(name == each.name for each in volumes):
+            raise DockerError(
+                f"Error response from daemon: get {name}: no such volume", hint="%volume ls lists what there is"
+            )
+    users = [
+        User(_name(each), str(each.get("State", "")), tuple(_mount(mount) for mount in each.get("Mounts") or ()))
+        for each in reversed(client.containers(all=True))
+    ]
+    if names:
+        volumes = [each for each in volumes if each.name in names]
+        users = [
+            replace(
+                each, mounts=tuple(mount for mount in each.mounts if mount.kind == "volume" and mount.source in names)
+            )
+            for each in users
+        ]
+    return volume_sheet(sorted(volumes, key=lambda each: (each.anonymous, each.name)), users, names, engine)
+
+
+def _name(summary: Mapping[str, Any]) -> str:
+    return str((summary.get("Names") or [summary["Id"][:12]])[0]).lstrip("/")
+
+
+def _mount(facts: Mapping[str, Any]) -> MountUse:
+    kind = str(facts.get("Type", ""))
+    source = str(facts.get("Name") if kind == "volume" else facts.get("Source") or "")
+    return MountUse(kind, source, str(facts.get("Destination", "")), bool(facts.get("RW")))
+
+
+def image_tree(client: Client, names: Sequence[str], engine: str = "") -> Sheet:
+    """Read the tree of these images, or of all. Raises ``NotFound`` for an unknown one."""
+    own = "image-layers" in client.features()
+    if names:
+        found: dict[str, tuple[str, ...]] = {str(client.image_inspect(name)["Id"]): (name,) for name in names}
+    else:
+        found = {str(each["Id"]): _tags(each) for each in reversed(client.images())}
+    images = []
+    for identity, called in found.items():
+        layers = _own_layers(client, identity) if own else _plain_layers(client, identity)
+        images.append(ImageSeen(called or (identity.removeprefix("sha256:")[:12],), tuple(layers)))
+    return tree_sheet(sorted(images, key=lambda each: (len(each.layers), each.names)), names, engine)
+
+
+def _tags(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(tag) for tag in facts.get("RepoTags") or () if tag != "<none>:<none>")
+
+
+def _own_layers(client: Client, name: str) -> list[ImageLayer]:
+    rows = client.image_layers(name)["Layers"]
+    return [
+        ImageLayer(
+            row["DiffId"], row["Size"], described(Layer(instruction=row["Instruction"], created_by=row["CreatedBy"]))
+        )
+        for row in rows
+        if not row["Empty"]
+    ]
+
+
+def _plain_layers(client: Client, name: str) -> list[ImageLayer]:
+    """Put together what every daemon tells, without its files: history and the digests of the layers."""
+    digests = list((client.image_inspect(name).get("RootFS") or {}).get("Layers") or ())
+    history = list(reversed(client.image_history(name)))
+    # A step with bytes surely made a layer, RUN does even with none; the rest is metadata.
+    made = [row for row in history if row.get("Size") or _MADE_A_LAYER.match(str(row.get("CreatedBy") or ""))]
+    layers = []
+    for at, digest in enumerate(digests):
+        row: Mapping[str, Any] = made[at] if len(made) == len(digests) else {}
+        text = str(row.get("CreatedBy") or row.get("Comment") or "")
+        layers.append(ImageLayer(digest, int(row.get("Size") or 0), described(Layer(created_by=text))))
+    return layers

@@ -18,7 +18,7 @@ from pydockmagic.notebook.widgets.states import StatesView
 if TYPE_CHECKING:
     from pydockmagic.client import Client
 
-__all__ = ["FIRST_FILES", "layers_of", "nanoseconds", "read_files", "read_state", "states_of"]
+__all__ = ["FIRST_FILES", "layers_of", "nanoseconds", "read_files", "read_stack", "read_state", "states_of"]
 
 FIRST_FILES = 12
 """Files of each layer that the saved display lists."""
@@ -48,6 +48,11 @@ def layers_of(
         return LayersView(_subject(stack, name, container=container), stack, files, engine, _note(stack)), whose
     what = {"container": "No such container", "image": "No such image", "": "No such object"}[kind]
     raise DockerError(f"Error: {what}: {name}", hint="%image ls and %container ls -a list what there is")
+
+
+def read_stack(client: Client, image: str, *, read: bool = False) -> LayerStack:
+    """Read the layers of an image. Raises ``NotFound``."""
+    return _record(client.layers(image, read=read), LayerStack)
 
 
 def _note(stack: LayerStack) -> str:

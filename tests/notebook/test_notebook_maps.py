@@ -5,6 +5,10 @@ from support.markup_check import check_static
 from pydockmagic.client import Client, parse_address
 from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.maps import network_map
+from pydockmagic.notebook.widgets.comparison import Side, compare_sheet
+from pydockmagic.notebook.widgets.image_tree import ImageLayer, ImageSeen, tree_sheet
+from pydockmagic.notebook.widgets.records import FileColumns, FileTable, Layer
+from pydockmagic.notebook.widgets.volume_map import MountUse, User, Volume, volume_sheet
 
 NETWORKS = [
     {
@@ -109,3 +113,89 @@ def test_one_network_is_shown_with_its_containers_alone(client):
     assert set(reach(sheet)) == {"safe", "db"}
     with pytest.raises(DockerError, match="network nope not found"):
         network_map(client, ["nope"])
+
+
+DATA, SPARE = Volume("data"), Volume("f" * 64)
+USERS = [
+    User("one", "running", (MountUse("volume", "data", "/data"), MountUse("bind", "/srv", "/in", writable=False))),
+    User("two", "exited", (MountUse("volume", "data", "/copy", writable=False),)),
+    User("three", "running"),
+]
+
+
+def test_who_mounts_a_volume_and_what_becomes_of_one_that_nobody_mounts():
+    sheet = volume_sheet([DATA, SPARE], USERS)
+    text = check_static(sheet.html())
+    assert sheet.sentence == "2 volumes, mounted by 2 containers; 1 volume mounted by nobody."
+    assert "one at /data (read-write)" in text
+    assert "two at /copy (read-only)" in text
+    assert "docker volume prune removes it" in text
+    words = {box.node.key: box.node.words for box in sheet.graph.nodes}
+    assert words["volume data"].endswith("They see the same files.")
+    assert words["bind /srv"] == "/srv (folder of this machine) is mounted by one."
+    assert "container three" not in words
+
+
+BASE, MORE, WEB, API = (
+    ImageLayer("sha256:" + letter, size, made)
+    for letter, size, made in (
+        ("a", 1000, "ADD base"),
+        ("b", 100, "RUN more"),
+        ("c", 10, "COPY web"),
+        ("d", 1, "COPY <api>"),
+    )
+)
+
+
+def test_images_stand_under_those_they_are_built_on_and_shared_layers_count_once():
+    images = [
+        ImageSeen(("web:latest", "web:1"), (BASE, MORE, WEB)),
+        ImageSeen(("api:latest",), (BASE, MORE, API)),
+        ImageSeen(("base:latest",), (BASE,)),
+        ImageSeen(("again:latest",), (BASE,)),
+    ]
+    sheet = tree_sheet(images)
+    rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in sheet.sections[0].rows]
+    assert [row[0] for row in rows] == [
+        "base:latest, again:latest",
+        "└─ (layers of no image of their own)",
+        "   └─ web:latest, web:1",
+        "   └─ api:latest",
+    ]
+    assert [row[1] for row in rows] == ["1kB", "100B", "10B", "1B"]
+    assert sheet.sentence == "4 images in 1.11kB of layers; without sharing they would take 4.21kB."
+    assert "COPY <api>" in check_static(sheet.html())
+    assert {(line.source == rows, line.arrow) for line, _ in sheet.graph.lines} == {(False, True)}
+
+
+def side(name, *layers, config=None):
+    table = FileTable(
+        total=2,
+        columns=FileColumns(path=["etc/x", "bin/"], kind=["file", "dir"], size=[len(name), 0], change=["C", "A"]),
+    )
+    return Side(name, layers, config or {}, {layer.chain_id: table for layer in layers if layer.files})
+
+
+LOW = Layer(chain_id="sha256:1", size=1000, instruction="FROM x")
+TOP = Layer(chain_id="sha256:2", size=10, instruction="RUN a", files=2)
+ELSE = Layer(chain_id="sha256:3", size=20, instruction="RUN b", files=2)
+
+
+def test_two_images_share_what_lies_at_the_bottom_of_both():
+    sheet = compare_sheet(
+        side("one", LOW, TOP, config={"CMD": "a", "USER": "u"}), side("other", LOW, ELSE, config={"CMD": "b"})
+    )
+    text = check_static(sheet.html())
+    assert sheet.sentence == "They share the lowest layer (1kB); one adds 1 layer (10B), other adds 1 layer (20B)."
+    assert [each.title for each in sheet.sections] == [
+        "Shared layers", "Only in one", "Only in other", "What differs in the configuration",
+        "Files that differ above the shared layers",
+    ]  # fmt: skip
+    assert "changed, 3B" in text
+    assert "/bin/" not in text
+    assert "not set" in text
+
+
+def test_the_same_and_wholly_different_images_are_told_so():
+    assert compare_sheet(side("one", LOW), side("two", LOW)).sentence == "They have the same 1 layer (1kB)."
+    assert compare_sheet(side("one", TOP), side("two", ELSE)).sentence.startswith("They share no layer;")

@@ -139,7 +139,7 @@ def _cell(cell: Cell) -> str:
     if isinstance(cell, Bar):
         drawn = markup.bar(cell.share, _BAR) + "·" * max(0, _BAR - len(markup.bar(cell.share, _BAR)))
         return markup.code(drawn, f"color:{markup.ACCENT};white-space:nowrap;") + " " + escape(cell.text)
-    return escape(cell)
+    return escape(cell).replace("\n", "<br>")
 
 
 def _text_table(section: Section) -> list[str]:

@@ -25,6 +25,7 @@ class SheetWidget(LiveView):
     sentence = traitlets.Unicode(help="What is shown, in a sentence.").tag(sync=True)
     sections = traitlets.List(traitlets.Dict(), help="Headings and tables.").tag(sync=True)
     graph = traitlets.Dict(help="Boxes and lines.").tag(sync=True)
+    asks = traitlets.Bool(help="Whether the engine can be asked once more.").tag(sync=True)
     notes = traitlets.List(traitlets.Unicode(), help="Remarks on the whole.").tag(sync=True)
 
     def __init__(self, view: Sheet, **options: Any) -> None:

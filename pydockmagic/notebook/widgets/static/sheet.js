@@ -14,6 +14,7 @@ function mountSheet(model, root) {
 
   function draw() {
     sentence.textContent = model.get("sentence");
+    again.hidden = !model.get("asks");
     notes.replaceChildren(...model.get("notes").map((note) => element("div", {}, note)));
     notes.hidden = !model.get("notes").length;
     const told = model.get("sections"), titles = new Set(told.map((each) => each.title));
@@ -40,7 +41,7 @@ function mountSheet(model, root) {
   }
   let known = new Set();
   draw();
-  const stop = watch(model, ["sentence", "sections", "graph", "notes"], draw);
+  const stop = watch(model, ["sentence", "sections", "graph", "notes", "asks"], draw);
   const heard = (message) => {
     if (message.kind !== "sections") return;
     for (const [at, section] of Object.entries(message.changed)) model.get("sections")[at] = section;
