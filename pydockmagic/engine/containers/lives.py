@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from pydockmagic.engine.errors import EngineError, StartError
+from pydockmagic.engine.errors import EngineError, NotFound, StartError
 from pydockmagic.engine.runtime.driver import AttachRequest, Running
 from pydockmagic.engine.runtime.spec import ContainerSpec, ExitRecord
 
@@ -73,6 +74,7 @@ class Lives:
         state.running, state.paused, state.restarting, state.dead = True, False, False, False
         state.pid, state.started_ns = running.pid, running.started_ns
         state.exit_code, state.error, state.oom_killed = 0, "", False
+        container.oom_told = False
         container.ended.clear()
         container.remember(action, before)
         container.monitor = core.spawn(self._watch(container), f"watching {container.id[:12]}")
@@ -213,6 +215,15 @@ class Lives:
         container.monitor = self._core.spawn(self._watch(container), f"watching {container.id[:12]}")
         self.health.begin(container)
 
+    async def tell_ooms(self) -> None:
+        """Tell each time that the kernel kills in a container for want of memory; runs for ever."""
+        while True:
+            identity = await self._core.runtime.oom()
+            with contextlib.suppress(NotFound):
+                container = self._core.store.get(identity)
+                container.oom_told = True
+                self._core.publish(container, "oom")
+
     async def _watch(self, container: Container) -> None:
         try:
             record = await self._core.runtime.wait(container.id)
@@ -239,7 +250,7 @@ class Lives:
             signum = ended.code - 128 if 128 < ended.code < 128 + 65 else None
             if again:
                 record.restart_count += 1
-            if ended.oom_killed:
+            if ended.oom_killed and not container.oom_told:
                 core.publish(container, "oom")
             container.remember("die", before, code=ended.code, signum=signum, oom=ended.oom_killed)
             record.networks, record.ports = _idle_endpoints(record.networks), {}

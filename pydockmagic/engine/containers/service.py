@@ -92,6 +92,7 @@ class ContainerService:
             await asyncio.to_thread(core.storage.remove, key)
         await asyncio.to_thread(core.sweep)
         self._remover = core.spawn(self.control.remove_finished(), "removing finished containers")
+        core.spawn(self._lives.tell_ooms(), "telling of kills for want of memory")
         core.spawn(core.tidy(), "dropping init layers of images that are gone")
         for container in list(core.store):
             self._start_by_policy(container)

@@ -109,6 +109,10 @@ class RuntimeDriver(Protocol):
         """Wait for the end of the container; returns at once when it has ended, also after an engine restart."""
         ...
 
+    async def oom(self) -> str:
+        """Wait for the next time that the kernel kills in a container for want of memory; give the container's id."""
+        ...
+
     async def exec(
         self,
         container_id: str,

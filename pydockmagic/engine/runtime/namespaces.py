@@ -43,6 +43,7 @@ class NamespacesDriver:
         self._index = run_dir / "containers"
         self._nursery = Nursery(run_dir, python, net)
         self._containers: dict[str, Tracked] = {}
+        self._ooms: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -80,7 +81,7 @@ class NamespacesDriver:
     async def _start(
         self, spec: ContainerSpec, net: int | None, listeners: Sequence[socket.socket], attach: Sequence[AttachRequest]
     ) -> Running:
-        container = Tracked(spec.id, spec.bundle)
+        container = Tracked(spec.id, spec.bundle, self._ooms)
         self._prepare(container)
         pairs = [socket.socketpair() for _ in attach]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -148,6 +149,10 @@ class NamespacesDriver:
         """See ``RuntimeDriver.wait``."""
         container = self._containers.get(container_id) or await self._find(container_id)
         return await asyncio.shield(container.exit)
+
+    async def oom(self) -> str:
+        """See ``RuntimeDriver.oom``."""
+        return await self._ooms.get()
 
     async def exec(
         self,
@@ -360,7 +365,7 @@ class NamespacesDriver:
     async def _find(self, container_id: str) -> Tracked:
         """Find a container of an earlier engine by its link. Raises ProcessLookupError."""
         try:
-            container = Tracked(container_id, os.readlink(self._index / container_id))
+            container = Tracked(container_id, os.readlink(self._index / container_id), self._ooms)
         except OSError:
             raise ProcessLookupError(f"no such container: {container_id}") from None
         self._containers[container_id] = container

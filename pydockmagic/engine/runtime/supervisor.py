@@ -20,6 +20,7 @@ from . import cgroups, container_init, execute, linux, proxy, wire
 from .control import Message, Reply, Server
 from .logs import LogWriter
 from .loop import READ, Loop
+from .oom import OomWatch
 from .processes import Pipes, Process, Start, counters, pids_of_namespace, reap_adopted
 from .refusal import Refusal, sentence
 from .streams import Streams
@@ -209,6 +210,7 @@ class Supervisor:
             streams.attach(connection, request)
         self._attached = []
         self._main = Process(start.pid, start.pidfd, streams)
+        self._oom = OomWatch(self._cgroup, self._loop, lambda: self._server.tell({"event": "oom"}))
         self._loop.watch(start.pidfd, READ, lambda _events: self._main_ended())
         self._server.listen(self._listener)
         for listener, port in zip(self._listeners, self._spec["ports"], strict=True):
@@ -245,6 +247,8 @@ class Supervisor:
         self._loop.forget(main.pidfd)
         main.reap()
         assert main.record is not None
+        self._oom.look()
+        self._oom.close()
         main.record["oom_killed"] = self._cgroup.oom_count() > 0
         if not self._private_pids:
             self._cgroup.kill()  # otherwise the kernel killed all of the namespace with its first process

@@ -20,7 +20,7 @@ __all__ = ["Tracked", "exit_record", "remove_bundle"]
 class Tracked:
     """A container as this engine knows it: the channel to its supervisor, and futures of what will end."""
 
-    def __init__(self, container_id: str, directory: str) -> None:
+    def __init__(self, container_id: str, directory: str, ooms: asyncio.Queue[str]) -> None:
         loop = asyncio.get_running_loop()
         self.id = container_id
         self.bundle = directory
@@ -28,6 +28,7 @@ class Tracked:
         self.started: asyncio.Future[Message] = loop.create_future()
         self.exit: asyncio.Future[ExitRecord] = loop.create_future()
         self.execs: dict[str, asyncio.Future[ExitRecord]] = {}
+        self._ooms = ooms
         self.resuming: asyncio.Task[None] | None = None
         """Finds out why the supervisor is gone."""
 
@@ -36,6 +37,8 @@ class Tracked:
         event = message.get("event")
         if event == "exit":
             self.end(msgspec.convert(message["record"], ExitRecord))
+        elif event == "oom":
+            self._ooms.put_nowait(self.id)
         elif event == "exec_exit":
             future = self.exec_future(message["exec"])
             if not future.done():
