@@ -46,10 +46,16 @@ def sshd(folder: Path) -> Iterator[Sshd]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = {
-        "Port": port, "ListenAddress": "127.0.0.1", "HostKey": folder / "host",
-        "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "UsePAM": "no", "PidFile": "none", "SetEnv": f"PATH={programs}",
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": folder / "host",
+        "AuthorizedKeysFile": folder / "user.pub",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PidFile": "none",
+        "SetEnv": f"PATH={programs}",
         "PermitUserRC": "no",
-    }  # fmt: skip
+    }
     (folder / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     login = f"-i {folder}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
     (clients / "ssh").write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F none {login} "$@"\n')
