@@ -212,7 +212,7 @@ class Daemon:
         )
 
     def _routes(self, facts: EngineFacts) -> list[Route]:
-        counters = _Counters(self._images, self._containers, self._volumes)
+        counters = _Counters(self._images, self._containers, self._volumes, self._builder)
         families = (
             SystemRoutes(facts, self._events, counters),
             ContainerRoutes(self._containers),
@@ -308,10 +308,11 @@ class _NetworkDoor:
 class _Counters:
     """What ``/info`` and ``/system/df`` count."""
 
-    def __init__(self, images: ImageService, containers: ContainerService, volumes: Volumes) -> None:
+    def __init__(self, images: ImageService, containers: ContainerService, volumes: Volumes, builder: Builder) -> None:
         self._images = images
         self._containers = containers
         self._volumes = volumes
+        self._builder = builder
 
     def containers(self) -> Mapping[str, int]:
         """Count containers by state."""
@@ -322,14 +323,17 @@ class _Counters:
         return self._images.count()
 
     async def disk_usage(self, kinds: frozenset[str]) -> Mapping[str, Any]:
-        """Measure what everything takes."""
-        document: dict[str, Any] = {"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": []}
-        if not kinds or "image" in kinds:
+        """Measure what the kinds of objects take; what was not asked for is null."""
+        document: dict[str, Any] = dict.fromkeys(("LayersSize", "Images", "Containers", "Volumes", "BuildCache"))
+        document["LayersSize"] = 0
+        if "image" in kinds:
             document |= self._images.disk_usage()
-        if not kinds or "container" in kinds:
+        if "container" in kinds:
             document["Containers"] = await self._containers.lister.list({}, everything=True, size=True)
-        if not kinds or "volume" in kinds:
+        if "volume" in kinds:
             document["Volumes"] = await self._volumes.usage()
+        if "build-cache" in kinds:
+            document["BuildCache"] = self._builder.cache_records()
         return document
 
 

@@ -25,7 +25,9 @@ __all__ = ["Counters", "SystemRoutes"]
 
 _encode = msgspec.json.Encoder().encode
 
-_LAST_ID_VERSION = (1, 52)
+_KINDS = frozenset({"container", "image", "volume", "build-cache"})
+_TYPES_VERSION = (1, 42)
+"""The version from which disk usage can be asked for by type."""
 
 
 class Counters(Protocol):
@@ -40,7 +42,7 @@ class Counters(Protocol):
         ...
 
     async def disk_usage(self, kinds: frozenset[str]) -> Mapping[str, Any]:
-        """Give the document of ``GET /system/df`` for the kinds asked for (none: all)."""
+        """Give the document of ``GET /system/df`` for the kinds asked for."""
         ...
 
 
@@ -96,8 +98,11 @@ class SystemRoutes:
         return reply_json(document)
 
     async def disk_usage(self, request: Request) -> Answer:
-        """Answer ``docker system df``; ``type`` restricts it to kinds of objects."""
-        return reply_json(await self._counters.disk_usage(frozenset(request.texts("type"))))
+        """Answer ``docker system df``; from API 1.42 on ``type`` restricts it to kinds of objects."""
+        asked = frozenset(request.texts("type")) if request.version >= _TYPES_VERSION else frozenset()
+        for kind in asked - _KINDS:
+            raise InvalidParameter(f"unknown object type: {kind}")
+        return reply_json(await self._counters.disk_usage(asked or _KINDS))
 
     async def events(self, request: Request) -> Answer:
         """Stream events, those kept since ``since`` first, until ``until`` or for ever."""
