@@ -128,6 +128,7 @@ class Puller:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         done.set_result(None)
+        failure: EngineError | None = None
         with self._images.scratch() as directory:
             try:
                 async with asyncio.TaskGroup() as group:
@@ -136,7 +137,9 @@ class Puller:
                         below, done = done, loop.create_future()
                         group.create_task(self._bring_layer(layer, directory / str(at), below, done, leased))
             except* (EngineError, OSError) as errors:
-                raise first_error(errors) from None
+                failure = first_error(errors)
+        if failure is not None:  # raised here, as some Pythons put what such a clause raises into a group again
+            raise failure
 
     async def _bring_layer(
         self,

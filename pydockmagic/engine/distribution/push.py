@@ -87,6 +87,7 @@ class Pusher:
         wanted = _blobs_of(image)
         tasks: list[asyncio.Task[Descriptor]] = []
         once: dict[str, asyncio.Task[Descriptor]] = {}  # the same content may lie at several places of a stack
+        failure: EngineError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for layer in reversed(image.layers):
@@ -96,7 +97,9 @@ class Pusher:
                         once[layer.diff_id] = task
                     tasks.append(task)
         except* (EngineError, OSError) as errors:
-            raise first_error(errors) from None
+            failure = first_error(errors)
+        if failure is not None:
+            raise failure
         return [task.result() for task in reversed(tasks)]
 
     async def _send_layer(self, layer: OutgoingLayer, wanted: Descriptor | None, reference: Reference) -> Descriptor:
