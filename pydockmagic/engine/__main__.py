@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -18,6 +20,9 @@ from .runtime.sandbox import SandboxInfo, enter
 
 __all__ = ["main"]
 
+_M_ARENA_MAX = -8
+"""mallopt(3)"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; give its exit code."""
@@ -30,12 +35,19 @@ def main(arguments: list[str] | None = None) -> int:
         root = options.data_root.absolute()
         run_dir = options.run_dir or default_run_dir(root)
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _use_one_heap()
         # before the first thread: the namespaces are those of the whole process
         sandbox = enter(run_dir)
         return asyncio.run(_serve(options, root, run_dir, sandbox))
     except (EngineError, OSError) as error:
         sys.stderr.write(f"pydock engine: {error}\n")
         return 1
+
+
+def _use_one_heap() -> None:
+    """Keep glibc from giving each thread a heap of its own, over which what is freed would stay scattered."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _parser() -> argparse.ArgumentParser:

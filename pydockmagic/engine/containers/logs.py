@@ -71,7 +71,10 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
 def log_files(path: Path) -> list[Path]:
     """Give the log's files, oldest first; rotated ones may be compressed (``FILE.2.gz``)."""
     rotated: dict[int, Path] = {}
-    for found in path.parent.glob(f"{path.name}.*"):
+    # no glob: each name would be compiled, and remembered
+    for found in path.parent.iterdir() if path.parent.is_dir() else ():
+        if not found.name.startswith(f"{path.name}."):
+            continue
         number = found.name[len(path.name) + 1 :].removesuffix(".gz")
         if number.isdecimal() and (int(number) not in rotated or not found.name.endswith(".gz")):
             rotated[int(number)] = found

@@ -14,7 +14,7 @@ from .store import Store
 
 __all__ = ["find", "get", "is_id_prefix", "short_id"]
 
-_parse = functools.lru_cache(1024)(parse_any)
+_parse = functools.lru_cache(256)(parse_any)
 """Lists of containers look the same few names up again and again."""
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
