@@ -99,11 +99,17 @@ class CredentialsFile:
     def header_for(self, reference: Reference) -> str:
         """Give ``X-Registry-Auth`` for the registry of a name."""
         server = HUB_KEY if reference.domain == "docker.io" else reference.domain
-        return auth_header(self.get(server).to_api())
+        try:
+            return auth_header(self.get(server).to_api())
+        except CredentialsError:
+            return auth_header({})  # a broken file is told of by login; what is public can be had all the same
 
     def header_for_all(self) -> str:
         """Give ``X-Registry-Config``: what is known for every registry, as builds need it."""
-        document = self._read()
+        try:
+            document = self._read()
+        except CredentialsError:
+            return auth_header({})
         servers = {**_auths(document), **dict.fromkeys(_helpers(document))}
         if store := document.get("credsStore"):
             with contextlib.suppress(CredentialsError, ValueError):
