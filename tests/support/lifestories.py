@@ -17,6 +17,7 @@ def _read() -> dict[str, str]:
 STORIES = _read()
 
 WITHOUT_EVENTS = {
+    "restart-policy": "what a stop meets, the container or its rest before the next start, depends on the machine",
     "stop-restarting": "how often a container turns round depends on the machine",
     "health": "checks come at their own time",
     "stop-and-kill": "API 1.41 of dockerd 20 knows no signal for stop",

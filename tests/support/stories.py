@@ -21,6 +21,7 @@ __all__ = ["Step", "Told", "as_dockerd_28", "calm", "tell"]
 _LIMIT = 60
 _SKIPPED_ATTRIBUTES = frozenset({"execID", "image", "execDuration", "imageID"})
 _MORE_MASKS = (
+    (re.compile(r'time="[^"]*" level=error msg="Can\'t (add file|close tar writer).*\n'), ""),  # when it is cut off
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4} UTC"), "<TIME>"),
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "<CLOCK>"),
     (re.compile(r"\bpid \d+\b|Pid\": ?[1-9]\d*"), "<PID>"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pydockmagic.engine.containers.config import ContainerConfig, HostConfig, LogConfig
 from pydockmagic.engine.containers.container import Container
-from pydockmagic.engine.containers.frames import split_frames
+from pydockmagic.engine.containers.frames import Unframed, frame, split_frames
 from pydockmagic.engine.containers.logs import LogQuery, Logs, log_files
 from pydockmagic.engine.containers.records import ContainerRecord
 from pydockmagic.engine.containers.specs import Files
@@ -161,3 +162,33 @@ def test_following_sees_new_lines_rotation_and_the_end(tmp_path):
         assert got == ["one\n", "two\n", "three\n"]
 
     asyncio.run(body())
+
+
+# --- frames ------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=50)), max_size=8), st.integers(1, 20))
+def test_frames_come_off_however_a_stream_is_cut(pieces, step):
+    whole = b"".join(frame(stream, data) for stream, data in pieces)
+    unframed = Unframed()
+    parts = [unframed.feed(whole[at : at + step]) for at in range(0, len(whole), step)]
+    assert b"".join(parts) == b"".join(data for _, data in pieces)
+
+
+# --- rotation ----------------------------------------------------------------------------------------------------
+
+
+def test_compressed_files_are_read_in_their_turn_and_from_their_end(room):
+    box = room()
+    box.log.write_text(line("new\n", 3))
+    (box.log.parent / f"{box.log.name}.1").write_text(line("middle\n", 2))
+    (box.log.parent / f"{box.log.name}.2.gz").write_bytes(gzip.compress(line("old\n", 1).encode()))
+    assert read(box) == "old\nmiddle\nnew\n"
+    assert read(box, tail=1) == "new\n"
+    assert read(box, tail=3) == "old\nmiddle\nnew\n"
+
+
+def test_a_line_that_a_crash_cut_off_costs_only_itself(room):
+    box = room()
+    box.log.write_text(line("one\n", 1) + '{"log":"tw' + "\n" + line("three\n", 3))
+    assert read(box) == "one\nthree\n"
