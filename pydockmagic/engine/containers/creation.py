@@ -88,7 +88,7 @@ class Creator:
         check_log_config(host.log_config)
         name_joins(host, core.store)
         identity = new_id()
-        if not config.hostname and not host.network_mode.startswith("container:"):
+        if not config.hostname:
             shares_host = host.network_mode == "host" or host.uts_mode == "host"
             config.hostname = socket.gethostname() if shares_host else identity[:12]
         record = ContainerRecord(

@@ -97,6 +97,8 @@ def _play_scene(scene: Scene, cast: Cast, folder: Path, library: Path | None) ->
             for name, address in addresses.items()
         }
         _prepare(scene, places["controller"], folder)
+        for name in scene.hosts[1:]:
+            places[name].quietly(f"docker load -q -i {folder}/lab/busybox.tar")
         found = list(_replay(scene, places, folder))
         for place in places.values():
             place.quietly("docker ps -aq | xargs -r docker rm -f")

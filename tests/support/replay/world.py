@@ -28,6 +28,7 @@ GAPS: dict[int, str] = {
     670: 'docker run --name cid2 iid1 sh -c "cat /opt/tool; echo mycode > /opt/code"',
     687: "docker tag iid2 user/image",
     714: "docker rmi iid2 iid1 127.0.0.1:5055/user/image",
+    722: "docker rmi kept-alpine; docker tag busybox student/lab",
     728: "docker volume prune -af",
     759: "docker start rest1; docker wait rest1",
 }
