@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pydockmagic.engine.errors import Conflict, EngineError, Forbidden, InvalidParameter, NotFound, NotImplementedHere
+from pydockmagic.engine.errors import Conflict, Forbidden, InvalidParameter, NotFound, NotImplementedHere
 from pydockmagic.engine.timestamps import rfc3339
 
 from .addresses import Address, Subnet, first_address, free_subnet, local_subnet, parse_subnet
@@ -217,4 +217,4 @@ def _ip_range(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False)) if text else ""
     except ValueError:
-        raise EngineError(f"invalid CIDR address: {text}") from None
+        raise InvalidParameter(f"invalid CIDR address: {text}") from None

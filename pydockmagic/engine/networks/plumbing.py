@@ -12,16 +12,16 @@ import ipaddress
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydockmagic.engine.runtime.linux import CLONE_NEWNET, setns, unshare
 
-from . import nftables
 from .addresses import Subnet
-from .firewall import NETFILTER, BridgeRules, Firewall
+from .firewall import BridgeRules, Firewall
+from .name_sockets import name_sockets
 from .netlink import (
     Link,
     NetlinkError,
@@ -45,7 +45,6 @@ __all__ = ["Interface", "Plumbing", "Port", "Ready"]
 T = TypeVar("T")
 
 _LOOPBACK = 1
-_DNS_PORT = 53
 _NEW_NAMESPACE_SETTINGS = (
     # What dockerd sets in a container without IPv6, and (28) so that ping and low ports need no privilege.
     ("net/ipv6/conf/all/disable_ipv6", "1"),
@@ -238,21 +237,13 @@ class Plumbing:
     def name_sockets(self, namespace: int, address: str) -> list[socket.socket]:
         """Open the sockets (UDP, TCP) of a container's name server in its namespace (a descriptor).
 
-        Port 53 stays free for a server of the container's own: packet rules lead from there to a port that nobody
-        minds. Raises OSError.
+        Raises OSError.
         """
         setns(namespace, CLONE_NEWNET)
         try:
-            try:
-                with NetlinkSocket(NETFILTER) as rules:
-                    sockets = _name_sockets(address, 0)
-                    udp, tcp = (listener.getsockname()[1] for listener in sockets)
-                    nftables.replace_table(rules, "names", [_name_chain(address, {"udp": udp, "tcp": tcp})])
-            except OSError:
-                sockets = _name_sockets(address, _DNS_PORT)  # no packet rules here
+            return name_sockets(address)
         finally:
             setns(self._home, CLONE_NEWNET)
-        return sockets
 
     def plug(self, namespace: int, port: Port, interface: Interface) -> str:
         """Add one more interface to a container's namespace (a descriptor); give its name (eth1, ...)."""
@@ -322,35 +313,6 @@ class Plumbing:
             setns(self._home, CLONE_NEWNET)
         netlink.send([set_link(_LOOPBACK, up=True)])
         return descriptor, netlink
-
-
-def _name_sockets(address: str, port: int) -> list[socket.socket]:
-    sockets = []
-    try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            listener = socket.socket(socket.AF_INET, kind)
-            sockets.append(listener)
-            listener.bind((address, port))
-        sockets[1].listen(64)
-    except OSError:
-        for listener in sockets:
-            listener.close()
-        raise
-    return sockets
-
-
-def _name_chain(address: str, ports: Mapping[str, int]) -> nftables.Chain:
-    """Lead name requests to ``address`` on to the ports that serve them."""
-    rules = [
-        (
-            nftables.destination_address(address),
-            nftables.protocol(protocol),
-            nftables.destination_port(_DNS_PORT),
-            nftables.translate_destination(address, port),
-        )
-        for protocol, port in ports.items()
-    ]
-    return nftables.Chain("own", rules, hook="output", kind="nat", priority=-100)
 
 
 def _claim(name: str) -> socket.socket | None:
