@@ -12,9 +12,9 @@ from . import markup
 if TYPE_CHECKING:
     from pydockmagic.commands import BuildProgress, PullProgress
 
-__all__ = ["BuildBoard", "PullBoard", "Step", "offending", "offending_html"]
+__all__ = ["SIGNS", "BuildBoard", "PullBoard", "Step", "offending", "offending_html"]
 
-_SIGNS = {"started": "▶", "stopped": "■", "cached": "↺", "done": "✓", "failed": "✗"}
+SIGNS = {"started": "▶", "stopped": "■", "cached": "↺", "done": "✓", "failed": "✗"}
 _WORDS = {"started": "running", "stopped": "stopped", "cached": "from the cache", "done": "built", "failed": "failed"}
 _TAIL = 6
 _MOST_LINES = 2000
@@ -116,7 +116,7 @@ class BuildBoard:
         for step in self.steps.values():
             about = "  ".join(part for part in (step.outcome(), step.time(), step.place()) if part)
             lines.append(
-                f" {_SIGNS.get(step.state, '?')} {step.index}/{step.total} {_flat(step.instruction)}  [{about}]"
+                f" {SIGNS.get(step.state, '?')} {step.index}/{step.total} {_flat(step.instruction)}  [{about}]"
             )
             if step.state == "failed":
                 lines += [f"     {line}" for line in step.text().splitlines()]
@@ -150,7 +150,7 @@ class BuildBoard:
             label = f"{name} {markup.muted(f'{count} line' + ('' if count == 1 else 's') + ' of output')}"
             name = markup.details(label, _block(text), opened=step.state == "failed")
         size = markup.size(step.size) if step.size else ""
-        sign = f"<b>{_SIGNS.get(step.state, '?')}</b>"
+        sign = f"<b>{SIGNS.get(step.state, '?')}</b>"
         about = f"{escape(step.outcome())}"
         number = markup.muted(f"{step.index}/{step.total}")
         return [

@@ -86,6 +86,7 @@ class NotebookOutput:
     """The output of one command in a cell.
 
     ``lines`` are shown as they come, 0 for all; of what follows there is the tail, and all of it in the file ``log``.
+    ``keep`` is handed the build, if it was one, when it is over.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class NotebookOutput:
         draws: bool = True,
         lines: int = 0,
         log: Callable[[], Path | None] = lambda: None,
+        keep: Callable[[BuildBoard], None] = lambda _: None,
     ) -> None:
         self.draws_progress = draws
+        self._keep = keep
         self._rate = rate
         self._engine = engine
         self.build = BuildBoard(source)
@@ -116,10 +119,10 @@ class NotebookOutput:
 
     def step(self, progress: BuildProgress) -> None:
         """Show how far a build is."""
-        if not self.draws_progress:
-            return
         self.build.take(progress)
         self.build.engine = self._engine()  # known now that it answers: the first command has just started it
+        if not self.draws_progress:
+            return
         self._build_canvas = self._build_canvas or Canvas(self.build, self._rate)
         self._build_canvas.changed()
 
@@ -148,9 +151,11 @@ class NotebookOutput:
         if self._pull_canvas is not None:
             self._pull.done = True
             self._pull_canvas.draw()
-        if self._build_canvas is not None:
+        if self.build.steps:
             self.build.stop()
             self.build.ended = _ending(self.build, result)
+            self._keep(self.build)
+        if self._build_canvas is not None:
             self._build_canvas.draw()
 
 

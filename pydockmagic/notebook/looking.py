@@ -138,6 +138,16 @@ def board(magics: DockMagic, names: Sequence[str]) -> Shown:
     return _shown(magics, view, follow)
 
 
+def build_graph(magics: DockMagic, _names: Sequence[str]) -> Shown:
+    """Show the latest build as a graph of its stages."""
+    from pydockmagic.notebook.widgets.build_graph import build_sheet  # noqa: PLC0415 - only for this look
+
+    if magics.session.build is None:
+        raise DockerError("nothing was built in this notebook yet", hint="%%dockerfile -t NAME builds its cell")
+    sheet = build_sheet(magics.session.build)
+    return _shown(magics, sheet, lambda: magics.views.sheet(sheet))
+
+
 def _mapped(read: ReadSheet, kinds: frozenset[str]) -> Display:
     """Make the display of a sheet that is read again after each event about things of these kinds."""
 
@@ -194,6 +204,7 @@ _LAYERS = "%layers [--type image|container] [--files] NAME, or %layers IMAGE IMA
 
 DISPLAYS: dict[str, Display] = {
     "container board": board,
+    "builder graph": build_graph,
     "network map": _mapped(_from_maps("network_map"), frozenset({"network", "container"})),
     "volume map": _mapped(_from_maps("volume_map"), frozenset({"volume", "container"})),
     "image tree": _mapped(_from_maps("image_tree"), frozenset({"image"})),

@@ -284,6 +284,7 @@ class DockMagic(Magics):
         # A terminal cannot draw over what it has printed: it gets docker's own text.
         draws = getattr(self.shell, "kernel", None) is not None
         return NotebookOutput(
+            keep=self.session.keep_build,
             rate=self.updates,
             source=source,
             engine=self.session.engine,
@@ -326,7 +327,7 @@ class _Finishing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Draw, and show the offending line of a Dockerfile that does not even parse."""
         output = self._output
-        output.finish(self.result if output.drew_build else None)
+        output.finish(self.result if output.build.steps else None)
         if error is not None and self._source and not output.drew_build:
             if match := re.search(r"\bline (\d+)", str(error)):
                 from .results import show_lines  # noqa: PLC0415

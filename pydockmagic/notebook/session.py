@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydockmagic.client import Client
     from pydockmagic.commands import Connection, Context, Output, Result
 
+    from .boards import BuildBoard
     from .feed import EventFeed
 
 __all__ = ["Session", "guarded"]
@@ -31,6 +32,8 @@ class Session:
     """The result that the running cell has shown already, while it ran."""
     logs: int = 0
     """How many outputs of the running cell were too long for it."""
+    build: BuildBoard | None = None
+    """The latest build, as far as it came."""
     feed: EventFeed | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,6 +79,10 @@ class Session:
         """Forget what the cell before has shown: a result that is looked at again is shown again."""
         self.shown = None
         self.logs = 0
+
+    def keep_build(self, board: BuildBoard) -> None:
+        """Remember a build, to be looked at."""
+        self.build = board
 
     def use(self, target: str | None) -> None:
         """Take another engine from now on."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 __all__ = ["Box", "Graph", "Line", "Node", "Row", "describe", "draw", "lay_out"]
 
@@ -65,6 +66,8 @@ class Box:
 
     def level(self, row: int) -> float:
         """Give the height at which a line meets a row."""
+        if isinstance(self.node, _Waypoint):
+            return self.y + self.height / 2
         if row < 0:
             return self.y + _PAD + _label(self.node) + _TITLE / 2 - 2
         return self.y + _PAD + _label(self.node) + _TITLE + row * _ROW + _ROW / 2
@@ -82,25 +85,45 @@ class Graph:
 
 
 def lay_out(nodes: Iterable[Node], lines: Iterable[Line]) -> Graph:
-    """Place boxes in their columns, each near those that it is connected to."""
-    lines = list(lines)
+    """Place boxes in their columns, each near those that it is connected to; lines lead around what they pass."""
+    nodes = list(nodes)
+    known = {node.key: node for node in nodes}
+    lines = [line for line in lines if line.source in known and line.target in known]
+    ways = [_way(at, line, known) for at, line in enumerate(lines)]
     columns: dict[int, list[Node]] = {}
-    for node in nodes:
+    for node in (*nodes, *(point for way in ways for point in way)):
         columns.setdefault(node.column, []).append(node)
+    links = [link for line, way in zip(lines, ways, strict=True) for link in _links(line, way)]
     boxes: dict[str, Box] = {}
     x = float(_MARGIN)
     tallest = max((_stacked(column) for column in columns.values()), default=0)
     for at in sorted(columns):
-        column = _ordered(columns[at], boxes, lines)
+        column = _ordered(columns[at], boxes, links)
         width = max(_width(node) for node in column)
         y = _MARGIN + (tallest - _stacked(column)) / 2
         for node in column:
             boxes[node.key] = Box(node, x, y, width, _height(node))
             y += _height(node) + _GAP
         x += width + _BETWEEN
-    paths = tuple((line, _path(line, boxes)) for line in lines if line.source in boxes and line.target in boxes)
+    paths = tuple((line, _path(_links(line, way), boxes)) for line, way in zip(lines, ways, strict=True))
     width = int(x - _BETWEEN + _MARGIN) if boxes else 0
-    return Graph(tuple(boxes.values()), paths, width, int(tallest + 2 * _MARGIN) if boxes else 0)
+    shown = tuple(box for box in boxes.values() if not isinstance(box.node, _Waypoint))
+    return Graph(shown, paths, width, int(tallest + 2 * _MARGIN) if boxes else 0)
+
+
+class _Waypoint(Node):
+    """A place that a line passes in a column where it neither begins nor ends."""
+
+
+def _way(at: int, line: Line, known: Mapping[str, Node]) -> list[_Waypoint]:
+    first, last = known[line.source].column, known[line.target].column
+    return [_Waypoint(f"line {at} in column {column}", column, "") for column in range(first + 1, last)]
+
+
+def _links(line: Line, way: Sequence[Node]) -> list[Line]:
+    """Cut a line into the parts between neighbouring columns."""
+    stops = [(line.source, line.source_row), *((point.key, -1) for point in way), (line.target, line.target_row)]
+    return [Line(one, other, row, to) for (one, row), (other, to) in pairwise(stops)]
 
 
 def describe(graph: Graph) -> str:
@@ -129,10 +152,14 @@ def _label(node: Node) -> float:
 
 
 def _height(node: Node) -> float:
+    if isinstance(node, _Waypoint):
+        return 6
     return 2 * _PAD + _label(node) + _TITLE + len(node.rows) * _ROW - (0 if node.rows else 4)
 
 
 def _width(node: Node) -> float:
+    if isinstance(node, _Waypoint):
+        return 0
     wanted = [len(node.title) * _LETTER + 6]
     wanted += [(len(row.text) + (len(row.aside) + 2 if row.aside else 0)) * _MONO for row in node.rows]
     return float(min(_WIDE, max(_NARROW, *wanted) + 2 * _PAD + 4))
@@ -157,7 +184,12 @@ def _ordered(column: Sequence[Node], placed: Mapping[str, Box], lines: Sequence[
     return sorted(column, key=height)
 
 
-def _path(line: Line, boxes: Mapping[str, Box]) -> str:
+def _path(links: Sequence[Line], boxes: Mapping[str, Box]) -> str:
+    """Draw a line through all its parts."""
+    return "".join(_part(link, boxes, begins=at == 0) for at, link in enumerate(links))
+
+
+def _part(line: Line, boxes: Mapping[str, Box], *, begins: bool) -> str:
     source, target = boxes[line.source], boxes[line.target]
     y1, y2 = source.level(line.source_row), target.level(line.target_row)
     if source.node.column == target.node.column:  # out on the right and in again, around what lies between
@@ -169,7 +201,7 @@ def _path(line: Line, boxes: Mapping[str, Box]) -> str:
     else:
         x1, x2 = source.x, target.x + target.width
     middle = (x1 + x2) / 2
-    return f"M{x1:.0f} {y1:.1f}C{middle:.0f} {y1:.1f} {middle:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"
+    return f"{'M' if begins else 'L'}{x1:.0f} {y1:.1f}C{middle:.0f} {y1:.1f} {middle:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"
 
 
 def _draw_box(box: Box) -> str:
