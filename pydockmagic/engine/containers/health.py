@@ -61,7 +61,8 @@ class HealthMonitor:
             return
         before = container.record.state.health
         container.record.state.health = HealthState(log=before.log if before is not None else [])
-        self.resume(container)
+        if not container.record.state.paused:  # as an earlier engine may have left it
+            self.resume(container)
 
     def end(self, container: Container) -> None:
         """Stop checking; a container that ended is no longer healthy."""
