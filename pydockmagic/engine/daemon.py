@@ -208,6 +208,7 @@ class Daemon:
             support=frozenset(layout.support),
             rootless=sandbox.rung != "root",
             warnings=tuple(f"WARNING: {text}" for text in warnings if text),
+            registries=self._options.registries,
             started=rfc3339(time.time_ns()),
         )
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from pydockmagic.engine.distribution.options import RegistryOptions
+
 __all__ = ["EngineFacts", "architecture", "memory_total", "operating_system"]
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -33,6 +35,7 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     rootless: bool = False
     seccomp: bool = True
     warnings: tuple[str, ...] = ()
+    registries: RegistryOptions = RegistryOptions()
     started: str = ""
 
     @property
@@ -149,13 +152,7 @@ def info_document(
         "OSType": "linux",
         "Architecture": platform.machine(),
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {
-            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-            "IndexConfigs": {
-                "docker.io": {"Mirrors": [], "Name": "docker.io", "Official": True, "Secure": True},
-            },
-            "Mirrors": None,
-        },
+        "RegistryConfig": facts.registries.document(),
         "NCPU": len(os.sched_getaffinity(0)),
         "MemTotal": memory_total(),
         "GenericResources": None,

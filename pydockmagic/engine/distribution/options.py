@@ -10,6 +10,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -46,6 +47,20 @@ class RegistryOptions(msgspec.Struct, frozen=True, kw_only=True):
     def insecure_networks(self) -> tuple[str, ...]:
         """The networks among the insecure; loopback always is one."""
         return tuple(dict.fromkeys((*_LOOPBACK, *(text for text in self.insecure if "/" in text))))
+
+    def document(self) -> dict[str, Any]:
+        """Describe the choices as ``GET /info`` does (``RegistryConfig``)."""
+        mirrors = [f"{mirror}/" for mirror in self.mirrors]
+        hub = {"Mirrors": mirrors, "Name": "docker.io", "Official": True, "Secure": True}
+        others = {
+            host: {"Mirrors": [], "Name": host, "Official": False, "Secure": False}
+            for host in sorted(self.insecure_hosts)
+        }
+        return {
+            "InsecureRegistryCIDRs": sorted(self.insecure_networks),
+            "IndexConfigs": {"docker.io": hub, **others},
+            "Mirrors": mirrors or None,
+        }
 
 
 def registry_options(

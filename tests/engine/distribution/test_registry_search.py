@@ -72,6 +72,10 @@ def test_options_come_from_the_command_line_or_the_environment() -> None:
     assert chosen.mirrors == ("http://a:1", "https://b")
     assert chosen.insecure_hosts == {"c:5000"}
     assert chosen.insecure_networks == ("127.0.0.0/8", "::1/128", "10.0.0.0/8")
+    shown = chosen.document()
+    assert shown["InsecureRegistryCIDRs"] == ["10.0.0.0/8", "127.0.0.0/8", "::1/128"]
+    assert shown["Mirrors"] == shown["IndexConfigs"]["docker.io"]["Mirrors"] == ["http://a:1/", "https://b/"]
+    assert shown["IndexConfigs"]["c:5000"]["Secure"] is False
 
 
 @pytest.mark.parametrize(
