@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import h11
 
@@ -32,6 +32,7 @@ _MAX_HEAD = 1 << 20
 _DRAIN = 262_144
 _LINGER = 0.5
 """Seconds, as Go's server waits."""
+_VERSIONS = (b"1.0", b"1.1")
 _NO_BODY = frozenset({204, 304})
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -58,6 +59,12 @@ class WatchedReader(asyncio.StreamReader):
         self.gone = True
         if self.watcher is not None:
             self.watcher.cancel()
+
+
+class UnsupportedVersionError(EngineError):
+    """A version of HTTP that is not spoken here."""
+
+    status = 505
 
 
 class Handling(Protocol):
@@ -110,7 +117,11 @@ class Connection:
 
     async def _linger(self) -> None:
         """Let a client that is still sending read the answer: closing at once would reset the connection."""
-        if self._h11.their_state is not h11.SEND_BODY or self._reader.gone or not self._writer.can_write_eof():
+        if (
+            self._h11.their_state not in (h11.SEND_BODY, h11.ERROR)
+            or self._reader.gone
+            or not self._writer.can_write_eof()
+        ):
             return
         self._writer.write_eof()
         async with asyncio.timeout(_LINGER):
@@ -139,12 +150,13 @@ class Connection:
 
     async def _exchange(self, event: h11.Request) -> bool:
         """Answer one request; tell whether the connection may be used again."""
-        target = urlsplit(event.target.decode("ascii", "replace"))
+        path, query = _split_target(event.target.decode("ascii", "replace"))
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
-        query = parse_qs(target.query, keep_blank_values=True)
-        request = Request(event.method.decode("ascii"), unquote(target.path), query, headers, self, (0, 0))
+        request = Request(event.method.decode("ascii"), path, query, headers, self, (0, 0))
         waits = False
         try:
+            if event.http_version not in _VERSIONS:
+                raise UnsupportedVersionError("unsupported protocol version")  # noqa: TRY301 - answered below
             route = self._server.route(request)
             waits = route.waits
             with self._watched(waits):
@@ -278,6 +290,16 @@ class Connection:
         with contextlib.suppress(h11.LocalProtocolError, ConnectionError):
             data = (self._h11.send(head) or b"") + (self._h11.send(h11.Data(data=body)) or b"")
             await self._write(data + (self._h11.send(h11.EndOfMessage()) or b""))
+
+
+def _split_target(target: str) -> tuple[str, dict[str, list[str]]]:
+    """Split a request's target (RFC 9112, section 3.2), in origin form or with scheme and host, and decode it."""
+    if not target.startswith("/"):
+        _, _, rest = target.partition("://")
+        slash = rest.find("/")
+        target = rest[slash:] if slash >= 0 else target
+    path, _, query = target.partition("?")
+    return unquote(path), parse_qs(query, keep_blank_values=True)
 
 
 def _error_reply(error: EngineError) -> Reply:

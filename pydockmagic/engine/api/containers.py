@@ -253,13 +253,13 @@ class ContainerRoutes:
     async def archive_stat(self, request: Request) -> Answer:
         """Describe a path in a container."""
         container = self._service.get(request.params["name"])
-        described = await self._service.archive.stat(container, request.params["name"], request.text("path"))
+        described = await self._service.archive.stat(container, request.params["name"], _path_of(request))
         return Reply(headers={"X-Docker-Container-Path-Stat": described.header(), "Content-Length": "0"})
 
     async def archive_get(self, request: Request) -> Answer:
         """Give a path of a container as a tar."""
         container = self._service.get(request.params["name"])
-        described, chunks = await self._service.archive.read(container, request.params["name"], request.text("path"))
+        described, chunks = await self._service.archive.read(container, request.params["name"], _path_of(request))
         return Stream(chunks=chunks, content_type=_TAR, headers={"X-Docker-Container-Path-Stat": described.header()})
 
     async def archive_put(self, request: Request) -> Answer:
@@ -268,7 +268,7 @@ class ContainerRoutes:
         await self._service.archive.write(
             container,
             request.params["name"],
-            request.text("path"),
+            _path_of(request),
             request.chunks(),
             keep_types=request.flag("noOverwriteDirNonDir"),
         )
@@ -323,6 +323,14 @@ async def _waited(future: asyncio.Future[Any]) -> AsyncIterator[bytes]:
     if result.error:
         document["Error"] = {"Message": result.error}
     yield _encode(document) + b"\n"
+
+
+def _path_of(request: Request) -> str:
+    """Read which path of a container is meant."""
+    path = request.text("path")
+    if not path:
+        raise InvalidParameter("bad parameter: pathcannot be empty")  # the missing blank is dockerd's
+    return path
 
 
 def size_of(request: Request) -> tuple[int, int]:

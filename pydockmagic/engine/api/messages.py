@@ -7,6 +7,7 @@ Parameter conventions follow moby's ``httputils``: a flag is false when it is em
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -40,6 +41,8 @@ _FALSE = frozenset({"", "0", "no", "false", "none"})
 _MAX_JSON = 8 << 20
 """Larger than any real request body, small enough that a stranger cannot fill the memory."""
 
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+_DIGITS = 20
 _GO_KINDS = {list: "array", str: "string", int: "number", float: "number", bool: "bool"}
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -98,11 +101,12 @@ class Request:
         value = self.text(name)
         if not value:
             return default
-        try:
-            return int(value)
-        except ValueError:
-            # the sentence of Go's strconv, which dockerd hands through
-            raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+        # the sentences are those of Go's strconv, which dockerd hands through
+        if not _NUMBER.fullmatch(value):
+            raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax')
+        if len(value) > _DIGITS or not -(1 << 63) <= int(value) < 1 << 63:
+            raise InvalidParameter(f'strconv.Atoi: parsing "{value}": value out of range')
+        return int(value)
 
     def filters(self) -> dict[str, list[str]]:
         """Decode the ``filters`` parameter, in today's form (sets as objects) or the old one (lists)."""
