@@ -9,35 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import gzip
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO
 from urllib.parse import quote_plus
 
 import msgspec
 
 from pydockmagic.engine.errors import EngineError
-from pydockmagic.engine.runtime.logs import GZIP_HEAD
 
 from .container import Container
 from .core import Core
 from .frames import STDERR, STDOUT, frame_head
+from .logfiles import LogPart, log_files
 
-__all__ = ["LogQuery", "Logs", "log_files"]
+__all__ = ["LogQuery", "Logs"]
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 _CHUNK = 1 << 18
 _MOMENT = 0.1
 """Seconds."""
-_UNPACKED_IN_MEMORY = 32 << 20
 _ROTATED_AGAIN = 20
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_FROM, _IN_MOVED_TO = 0x2, 0x100, 0x40, 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -66,19 +62,6 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     timestamps: bool = False
     details: bool = False
     tail: int | None = None
-
-
-def log_files(path: Path) -> list[Path]:
-    """Give the log's files, oldest first; rotated ones may be compressed (``FILE.2.gz``)."""
-    rotated: dict[int, Path] = {}
-    # no glob: each name would be compiled, and remembered
-    for found in path.parent.iterdir() if path.parent.is_dir() else ():
-        if not found.name.startswith(f"{path.name}."):
-            continue
-        number = found.name[len(path.name) + 1 :].removesuffix(".gz")
-        if number.isdecimal() and (int(number) not in rotated or not found.name.endswith(".gz")):
-            rotated[int(number)] = found
-    return [rotated[number] for number in sorted(rotated, reverse=True)] + ([path] if path.exists() else [])
 
 
 class Logs:
@@ -141,52 +124,13 @@ async def _first_words(container: Container) -> None:
                 await container.ended.wait()
 
 
-class _Part(NamedTuple):
-    """One of a log's files: what tells it apart from the others, whatever it is called by now."""
-
-    path: Path
-    number: int
-    """Its inode, as it was while it was written to."""
-    packed: tuple[int, int] | None
-    """Inode and time of the compressed file."""
-
-    @classmethod
-    def of(cls, path: Path) -> _Part:
-        """Look at a file; raise ``FileNotFoundError`` when it has been moved meanwhile."""
-        if path.suffix != ".gz":
-            return cls(path, path.stat().st_ino, None)
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            head = file.read(len(GZIP_HEAD) + 21)
-        number = head[len(GZIP_HEAD) :].partition(b"\0")[0]
-        return cls(path, int(number) if number.isdigit() else 0, (status.st_ino, status.st_mtime_ns))
-
-    def open(self) -> BinaryIO:
-        """Open it; a compressed one is unpacked, beyond some size on disk. Raises ``FileNotFoundError``."""
-        if self.packed is None:
-            file = self.path.open("rb")
-            if os.fstat(file.fileno()).st_ino == self.number:
-                return file
-            file.close()
-            raise FileNotFoundError(self.path)
-        with gzip.open(self.path, "rb") as packed:
-            unpacked = tempfile.SpooledTemporaryFile(_UNPACKED_IN_MEMORY)  # noqa: SIM115 - given to the caller
-            shutil.copyfileobj(packed, unpacked, _CHUNK)
-        unpacked.seek(0)
-        return cast("BinaryIO", unpacked)
-
-    def is_now(self, other: _Part) -> bool:
-        """Tell whether this file, which is held open or was read to its end, is that one by now."""
-        return self.packed == other.packed if self.packed else self.number == other.number
-
-
 class _Reader:
     """Reads lines from the log's files, and goes on where it stopped, over rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self._part = _Part(path, 0, None)
+        self._part = LogPart(path, 0, None)
         self._rest = b""
 
     def past(self, query: LogQuery) -> Iterator[list[_Line]]:
@@ -232,7 +176,7 @@ class _Reader:
         """Open the file that came after this one; tell whether there is one."""
         for _ in range(_ROTATED_AGAIN):
             try:
-                parts = [_Part.of(path) for path in log_files(self._path)]
+                parts = [LogPart.of(path) for path in log_files(self._path)]
                 # the newest that it can be, for inodes are used again; where it is gone, the oldest that is left
                 later = max((at for at, part in enumerate(parts) if self._part.is_now(part)), default=-1) + 1
                 if later >= len(parts):
@@ -245,14 +189,14 @@ class _Reader:
             return True
         return False
 
-    def _open_all(self) -> tuple[list[_Part], list[BinaryIO]]:
+    def _open_all(self) -> tuple[list[LogPart], list[BinaryIO]]:
         """Open all files of the log, oldest first, though it may be rotated meanwhile."""
         for _ in range(_ROTATED_AGAIN):
             opened: list[BinaryIO] = []
             try:
-                parts = [_Part.of(path) for path in log_files(self._path)]
+                parts = [LogPart.of(path) for path in log_files(self._path)]
                 opened += (part.open() for part in parts)
-                if parts == [_Part.of(path) for path in log_files(self._path)]:
+                if parts == [LogPart.of(path) for path in log_files(self._path)]:
                     return parts, opened
             except FileNotFoundError:
                 pass

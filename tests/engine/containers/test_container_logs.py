@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydockmagic.engine.containers.config import ContainerConfig, HostConfig, LogConfig
 from pydockmagic.engine.containers.container import Container
 from pydockmagic.engine.containers.frames import Unframed, frame, split_frames
-from pydockmagic.engine.containers.logs import LogQuery, Logs, log_files
+from pydockmagic.engine.containers.logfiles import log_files
+from pydockmagic.engine.containers.logs import LogQuery, Logs
 from pydockmagic.engine.containers.records import ContainerRecord
 from pydockmagic.engine.containers.specs import Files
 from pydockmagic.engine.errors import EngineError
