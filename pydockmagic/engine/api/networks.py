@@ -32,7 +32,7 @@ class _Pool(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class _Ipam(msgspec.Struct, rename="pascal", omit_defaults=True, kw_only=True):
     driver: str = ""
-    options: dict[str, str] = msgspec.field(default_factory=dict)
+    options: dict[str, str] | None = None
     config: list[_Pool] = msgspec.field(default_factory=list)
 
 
