@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydockmagic.engine.distribution.credentials import decode_header
 from pydockmagic.engine.distribution.progress import Board
 from pydockmagic.engine.distribution.service import DistributionService
+from pydockmagic.engine.distribution.threads import to_its_end
 from pydockmagic.engine.errors import InvalidParameter
 from pydockmagic.engine.images.service import ImageService
 from pydockmagic.oci.errors import InvalidReference
@@ -61,7 +62,7 @@ class RegistryRoutes:
     def _import(self, source: str, request: Request, platform: str) -> Messages:
         if source != "-":
             return self._import_from(source, request, platform)
-        return self._imported(request.chunks(), request, platform, "-")
+        return _unbroken(self._imported(request.chunks(), request, platform, "-"))
 
     def _imported(self, chunks: AsyncIterator[bytes], request: Request, platform: str, source: str) -> Messages:
         name = joined(request.text("repo"), request.text("tag"))
@@ -98,6 +99,19 @@ class RegistryRoutes:
     async def distribution(self, request: Request) -> Answer:
         """Tell what a registry has under a name."""
         return reply_json(await self._distribution.describe(request.params["name"], _auth(request)))
+
+
+async def _unbroken(messages: Messages) -> Messages:
+    """Give messages once all are there: a client that leaves ends its upload, and the import by that, in good order."""
+    found: list[dict[str, Any]] = []
+
+    async def work() -> None:
+        async for message in messages:
+            found.append(message)  # noqa: PERF401 - an error comes after the messages before it
+
+    await to_its_end(work())
+    for message in found:
+        yield message
 
 
 async def _counted(chunks: AsyncIterator[bytes], board: Board, total: int) -> AsyncIterator[bytes]:
