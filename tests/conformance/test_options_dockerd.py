@@ -144,7 +144,8 @@ def test_inspect_shows_a_container_as_dockerd_shows_it(both: Both, mix: str) -> 
         run = subprocess.run(["docker", "-H", address, "inspect", "shown"], capture_output=True, check=True)
         both.docker(address, "rm -f shown")
         (document,) = json.loads(run.stdout)
-        document["Mounts"].sort(key=lambda mount: mount["Destination"])  # of no order in dockerd
+        document["Mounts"].sort(key=lambda mount: mount["Destination"])
+        document["HostConfig"]["Binds"] = sorted(document["HostConfig"]["Binds"] or ())  # both of no order
         said = [line for line in made[2].splitlines() if "The engine itself does not have" not in line]
         shown.append((said, dict(_flat(document))))
     (said_theirs, theirs), (said_ours, ours) = shown

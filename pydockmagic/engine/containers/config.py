@@ -220,7 +220,6 @@ class HostConfig(_Api):
     memory_swap: int = 0
     memory_swappiness: int | None = None
     oom_kill_disable: bool | None = None
-    init: bool | UnsetType = UNSET
     pids_limit: int | None = None
     ulimits: list[Ulimit] | None = None
     cpu_count: int = 0
@@ -230,6 +229,7 @@ class HostConfig(_Api):
     mounts: list[MountSpec] | UnsetType = UNSET
     masked_paths: list[str] | None = None
     readonly_paths: list[str] | None = None
+    init: bool | UnsetType = UNSET
 
 
 class EndpointSettings(_Api):
