@@ -12,7 +12,9 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,19 +117,28 @@ class Archive:
             finally:
                 self._leave(container, view)
 
-        return await asyncio.to_thread(work)
+        async with self._volumes(container):
+            return await asyncio.to_thread(work)
+
+    def _volumes(self, container: Container) -> AbstractAsyncContextManager[None]:
+        """Have a stopped container's volumes mounted for as long as the block lasts; a running one shows them."""
+        mounts = [] if container.record.state.pid else container.record.mounts
+        return self._core.volumes.opened([mount.name for mount in mounts if mount.kind == "volume"])
 
     async def read(self, container: Container, asked: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
         """Give one path as a tar, and its description."""
         if not path:
             raise InvalidParameter("bad parameter: pathcannot be empty")
         core = self._core
-        view = await asyncio.to_thread(self._enter, container)
+        opened = AsyncExitStack()
+        await opened.enter_async_context(self._volumes(container))
         try:
+            view = await asyncio.to_thread(self._enter, container)
+            opened.push_async_callback(asyncio.to_thread, self._leave, container, view)
             place = self._place(container, view, asked, path, follow=False)
             described = await asyncio.to_thread(self._stat, place, asked, path)
         except BaseException:
-            await asyncio.to_thread(self._leave, container, view)
+            await opened.aclose()
             raise
         core.publish(container, "archive-path")
         base = posixpath.basename(path.rstrip("/")) if path.strip("/") else "/"
@@ -139,13 +150,19 @@ class Archive:
             finally:
                 os.close(descriptor)
 
-        return described, _from_thread(chunks(), lambda: self._leave(container, view))
+        return described, _from_thread(chunks(), opened.aclose)
 
     async def write(
         self, container: Container, asked: str, path: str, body: AsyncIterator[bytes], *, keep_types: bool = False
     ) -> None:
         """Unpack a tar into a directory of the container."""
-        core = self._core
+        async with self._volumes(container):
+            await self._write(container, asked, path, body, keep_types=keep_types)
+        self._core.publish(container, "extract-to-dir")
+
+    async def _write(
+        self, container: Container, asked: str, path: str, body: AsyncIterator[bytes], *, keep_types: bool
+    ) -> None:
         view = await asyncio.to_thread(self._enter, container)
         try:
             place = self._place(container, view, asked, path, follow=True)
@@ -166,7 +183,6 @@ class Archive:
                 raise EngineError(f"{error.strerror or error}: {error.filename or path}") from None
         finally:
             await asyncio.to_thread(self._leave, container, view)
-        core.publish(container, "extract-to-dir")
 
     def _unpack(self, place: _Place, source: _Pulled, keep_types: bool) -> None:
         extract(
@@ -199,7 +215,7 @@ class Archive:
             return _Place(str(root), inner, not record.host_config.readonly_rootfs, volume=False)
         if view.live:
             return _Place(str(root), inner, best.writable, volume=True)
-        source = str(self._core.volumes.path(best.name)) if best.kind == "volume" else best.source
+        source = str(self._core.volumes.source(container.id, best))
         rest = inner[len(best.destination.strip("/")) :].strip("/")
         if os.path.isdir(source):  # noqa: PTH112 - source is text from the record
             descriptor = open_root(source)
@@ -242,7 +258,7 @@ class Archive:
         storage = self._core.storage
         root = await asyncio.to_thread(storage.look, container.id)
         self._core.publish(container, "export")
-        return _from_thread(export_tree(root), lambda: storage.unlook(container.id))
+        return _from_thread(export_tree(root), partial(asyncio.to_thread, storage.unlook, container.id))
 
     # --- docker diff ----------------------------------------------------------------------------------------------
 
@@ -289,7 +305,7 @@ def _go_mode(mode: int) -> int:
     return result
 
 
-async def _from_thread(chunks: Iterator[bytes], leave: Callable[[], None]) -> AsyncIterator[bytes]:
+async def _from_thread(chunks: Iterator[bytes], leave: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
     """Give what a blocking iterator yields, and let go of the root afterwards."""
     try:
         while piece := await asyncio.to_thread(_gather, chunks):
@@ -298,7 +314,7 @@ async def _from_thread(chunks: Iterator[bytes], leave: Callable[[], None]) -> As
         close = getattr(chunks, "close", None)
         if close is not None:
             await asyncio.to_thread(close)
-        await asyncio.to_thread(leave)
+        await leave()
 
 
 def _gather(chunks: Iterator[bytes]) -> bytes:

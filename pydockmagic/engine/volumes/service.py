@@ -64,7 +64,8 @@ class Volumes:
     def source(self, container_id: str, mount: MountPoint) -> Path:
         """Give what a container's mount shows: a path of the host, a volume or a path inside it. Blocks."""
         if mount.kind == "bind":
-            return self._shared(container_id, mount) if _is_shared(mount) else Path(mount.source)
+            place = self._shared(container_id, mount)
+            return place if _is_shared(mount) and place.exists() else Path(mount.source)
         root = self.path(mount.name)
         if not mount.subpath:
             return root

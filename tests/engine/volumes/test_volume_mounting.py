@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -170,3 +172,20 @@ def test_a_path_inside_a_volume_is_mounted(api):
     mount = {"Type": "volume", "Source": "data", "Target": "/d", "VolumeOptions": {"Subpath": "in/side"}}
     api.run("sh", "-c", "mkdir -p /v/in/side; echo deep > /v/in/side/f", HostConfig={"Binds": ["data:/v"]})
     assert api.run("cat", "/d/f", HostConfig={"Mounts": [mount]})[2] == "deep\n"
+
+
+def test_copies_reach_the_filesystem_of_a_stopped_containers_volume(api, tmp_path):
+    options = {"type": "none", "device": str(tmp_path), "o": "bind"}
+    api.post("/volumes/create", {"Name": "elsewhere", "DriverOpts": options})
+    (tmp_path / "there").write_text("kept")
+    container = api.create("true", HostConfig={"Binds": ["elsewhere:/e"]})
+    answer = api("GET", f"/containers/{container}/archive", path="/e/there")
+    assert answer.status == 200
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
+        assert archive.extractfile("there").read() == b"kept"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("brought"))
+    assert api("PUT", f"/containers/{container}/archive", packed.getvalue(), path="/e").status == 200
+    assert (tmp_path / "brought").is_file()
+    api("DELETE", f"/containers/{container}")
