@@ -49,7 +49,7 @@ def test_buttons_do_what_the_life_cycle_allows_and_no_more(notebook, board, scre
     expect(sleeper).to_have_attribute("data-state", "running")
     expect(card(board, "spinner").locator(".pydock-spark-text").first).to_contain_text("%")
     expect(card(board, "spinner").locator(".pydock-spark-line").first).to_have_attribute("points", MANY)
-    shoot(notebook, screenshots, "board", board)
+    shoot(notebook, screenshots, board=board)
     button(board, "spinner", "kill").click()
     expect(card(board, "spinner")).to_have_attribute("data-state", "exited")
     expect(card(board, "spinner")).to_contain_text("exit code 137")

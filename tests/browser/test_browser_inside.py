@@ -28,7 +28,7 @@ def test_a_container_is_followed_from_its_first_process_to_its_end(notebook, ope
     table = view.locator("details:has(b:text-is('Processes')) tbody tr")
     expect(table.filter(has_text="sleep 1000")).to_have_count(1)
     expect(view.locator("details:has(b:text-is('Namespaces'))")).to_contain_text("different")
-    shoot(notebook, screenshots, "inside", view)
+    shoot(notebook, screenshots, inside=view)
     notebook.execute("%container exec -d inner sleep 3000")
     expect(table.filter(has_text="sleep 3000")).to_have_count(1)
     expect(view).to_contain_text("3 processes")

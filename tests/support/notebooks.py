@@ -12,12 +12,13 @@ def write_notebook(folder, cells, name="cells.ipynb"):
     return path
 
 
-def shoot(notebook, folder, name, locator):
-    """Take a picture of a display in the light and in the dark theme."""
+def shoot(notebook, folder, **displays):
+    """Take pictures of displays, by name, in the light and in the dark theme."""
     size = notebook.page.viewport_size
     notebook.page.set_viewport_size({"width": 1280, "height": 2000})
     for theme, shade in (("JupyterLab Dark", "dark"), ("JupyterLab Light", "light")):
         notebook.theme(theme)
-        locator.scroll_into_view_if_needed()
-        locator.screenshot(path=folder / f"{name}-{shade}.png", animations="disabled")
+        for name, locator in displays.items():
+            locator.scroll_into_view_if_needed()
+            locator.screenshot(path=folder / f"{name}-{shade}.png", animations="disabled")
     notebook.page.set_viewport_size(size)

@@ -146,9 +146,14 @@ function drawGraph(graph, chosen, choose, known) {
   function walk(from, [across, down]) {
     const middle = (node) => [node.x + node.width / 2, node.y + node.height / 2];
     const [x, y] = middle(from);
-    const there = boxes.map(({ node, group }) => ({ node, group, dx: middle(node)[0] - x, dy: middle(node)[1] - y }))
-      .filter(({ node, dx, dy }) => (across ? node.column !== from.column && Math.sign(dx) === across : node.column === from.column && Math.sign(dy) === down))
-      .sort((a, b) => (across ? Math.abs(a.node.column - from.column) - Math.abs(b.node.column - from.column) || Math.abs(a.dy) - Math.abs(b.dy) : Math.abs(a.dy) - Math.abs(b.dy)));
+    // sideways along a line where there is one, else to the nearest
+    const joined = (key) => lines.some(({ source, target }) => (source === from.key && target === key) || (target === from.key && source === key));
+    const far = (node) => [across && !joined(node.key) ? 1 : 0, Math.abs(node.column - from.column), Math.abs(middle(node)[1] - y)];
+    const there = boxes.filter(({ node }) => across
+      ? node.column !== from.column && Math.sign(middle(node)[0] - x) === across
+      : node.column === from.column && Math.sign(middle(node)[1] - y) === down)
+      .map((each) => ({ ...each, far: far(each.node) }))
+      .sort((a, b) => a.far[0] - b.far[0] || a.far[1] - b.far[1] || a.far[2] - b.far[2]);
     there[0]?.group.focus();
   }
   const first = boxes.find((each) => each.node.key === chosen()) ?? boxes[0];
