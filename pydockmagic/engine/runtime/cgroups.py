@@ -17,7 +17,7 @@ from .cgroups_base import Cgroup, NullCgroup, discarded
 from .cgroups_v1 import CgroupV1
 from .cgroups_v2 import CgroupV2
 
-__all__ = ["Cgroup", "Layout", "NullCgroup", "create", "layout", "load", "warnings_for"]
+__all__ = ["Cgroup", "Layout", "NullCgroup", "create", "layout", "load"]
 
 
 class Layout:
@@ -49,11 +49,6 @@ def layout() -> Layout:
     if not _known:
         _known.append(Layout(_mounts()))
     return _known[0]
-
-
-def warnings_for(limits: Mapping[str, Any]) -> list[str]:
-    """Give Docker's warnings for limits that this machine cannot keep, without making anything."""
-    return discarded(limits, layout().support)
 
 
 def create(parent: str, container_id: str, limits: Mapping[str, Any]) -> Cgroup:
