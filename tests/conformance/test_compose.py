@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(
         shutil.which("docker-compose") is None and os.environ.get("CI") != "true", reason="docker-compose is not here"
     ),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 SCRIPT: list[tuple[tuple[str, ...], dict[str, str]]] = [
