@@ -12,7 +12,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +114,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         yield found
         for address in (theirs, ours):
             found.docker(address, "rm -f sib sib2")
+    for parent in Path("/sys/fs/cgroup").glob("**/mine"):  # of --cgroup-parent, which nobody removes
+        with suppress(OSError):
+            parent.rmdir()
 
 
 def _fill(place: Path) -> None:
