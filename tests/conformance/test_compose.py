@@ -130,7 +130,7 @@ def _followed(bench: Bench) -> list[object]:
         bench.docker("exec", "shop_store_1", "sh", "-c", "echo said later > /proc/1/fd/1")
         seen += [logs.until("said later").split(), logs.interrupt().told]
     with bench.followed("events") as events:
-        # the stream is heard from some time after the start on: tell it things until it listens
+        events.until("exec_die")  # a health check's, one a second: from here on the command listens
         bench.compose("restart", "-t", "1", "worker")
         seen.append(events.until("container start").split()[2:4])
         bench.compose("kill", "worker")
