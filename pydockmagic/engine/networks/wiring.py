@@ -130,7 +130,7 @@ class Wiring:
             await self.bridge(network)
         descriptor = await self.run(lambda: self._wire(networks, endpoints, way))
         if self._peace is not None:
-            await self._peace
+            await asyncio.shield(self._peace)  # it is everybody's: a start that is broken off must not end it
         if self._watch is not None:
             self._watch.glance()
         self.fill(networks[0])
@@ -191,11 +191,11 @@ class Wiring:
         """Make peace again: somebody changed the packet rules."""
         self._make_peace()
         if self._peace is not None:
-            await self._peace
+            await asyncio.shield(self._peace)
 
     async def _adapt(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
-            await before
+            await asyncio.wait([before])
         for warning in await asyncio.to_thread(self._need().firewall.make_peace, self._rules):
             self._warn(warning)
 
