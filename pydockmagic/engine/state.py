@@ -77,7 +77,6 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reserve = _Reserve(path.with_name(f"{path.name}.reserve"))
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         # NORMAL survives the death of the process at any instant (the promise); only a power cut may lose
@@ -85,6 +84,8 @@ class State:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         self._db.execute(_SCHEMA)
+        # Only now: the last of a nearly full disk is the database's first.
+        self._reserve = _Reserve(path.with_name(f"{path.name}.reserve"))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._encode = msgspec.msgpack.Encoder().encode
 

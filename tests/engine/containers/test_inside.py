@@ -11,7 +11,8 @@ def process(proc, pid, parent, inner, *, name="sh", command="", namespaces=None,
     (home / "ns").mkdir(parents=True)
     numbers = "\t".join(map(str, (pid, inner) if inner else (pid,)))
     home.joinpath("status").write_text(
-        f"Name:\t{name}\nState:\tS (sleeping)\nPPid:\t{parent}\nUid:\t100000\t0\t0\t0\nThreads:\t2\nNSpid:\t{numbers}\n{more}"
+        f"Name:\t{name}\nState:\tS (sleeping)\nPPid:\t{parent}\nUid:\t100000\t0\t0\t0\nThreads:\t2\n"
+        f"NSpid:\t{numbers}\n{more}"
     )
     home.joinpath("cmdline").write_bytes(command.replace(" ", "\0").encode() + b"\0")
     for kind, number in (namespaces or {}).items():
@@ -65,3 +66,13 @@ def test_namespaces_ids_cgroup_and_capabilities_are_told(document):
 
 def test_the_hosts_namespaces_are_those_of_the_start():
     assert host_namespaces()["pid"] == namespaces_of(str(os.getpid()))["pid"]
+
+
+def test_an_engine_in_a_user_namespace_tells_users_as_the_host_numbers_them(tmp_path):
+    home = process(tmp_path, 60, 1, 1)
+    myself = tmp_path / "self"
+    (myself / "ns").mkdir(parents=True)
+    (myself / "ns" / "user").symlink_to("user:[1]")
+    myself.joinpath("uid_map").write_text("0 1000 1\n1 100000 200000\n")
+    assert home.joinpath("status").read_text().count("100000") == 1
+    assert read_inside(60, [60], str(tmp_path))["Processes"][0]["Uid"] == 199999
