@@ -33,8 +33,7 @@ def read_board(client: Client, names: Sequence[str], engine: str = "", *, use: b
 
     Raises ``DockerError`` for a name that no container has.
     """
-    own = bool(client.features())
-    allowed = legal_actions(msgspec.convert(client.lifecycle(), list[Transition]) if own else ())
+    allowed = _allowed(client)
     rows = [row_of(each, allowed) for each in reversed(client.containers(all=True))]
     if names:
         for name in names:
@@ -45,6 +44,11 @@ def read_board(client: Client, names: Sequence[str], engine: str = "", *, use: b
     note = f"What containers use is shown of the first {_WATCHED} that run." if len(running) > _WATCHED else ""
     readings = {row.id: _once(client, row.id) for row in running[:_WATCHED]} if use else {}
     return BoardView(rows, tuple(names), readings, engine, note)
+
+
+def _allowed(client: Client) -> Mapping[str, frozenset[str]]:
+    table = msgspec.convert(client.lifecycle(), list[Transition]) if client.features() else ()
+    return legal_actions(table)
 
 
 def _named(identity: str, name: str, asked: str) -> bool:
@@ -74,6 +78,7 @@ class BoardKeeper:
     def __init__(self, widget: BoardWidget, client: Client) -> None:
         self.widget = widget
         self._client = client
+        self._allowed = _allowed(client)
         self._readers: dict[str, StatsReader] = {}
         self._guard = threading.Lock()
         self._again = Again(self._look, "pydock-board")
@@ -118,15 +123,17 @@ class BoardKeeper:
             self.widget.problem = str(error)
 
     def _dated(self, row: BoardRow) -> BoardRow:
-        """Note since when a container is as it is: the page counts on from there by itself."""
-        if row.state not in ("running", "paused", "exited"):
-            return row
+        """Note how a container is by now, and since when: the page counts on from there by itself.
+
+        The list of a plain daemon may still say "running" when the event of a pause is there; inspect does not.
+        """
         try:
             state = self._client.container_inspect(row.id)["State"]
         except ClientError:
             return row
-        when = state.get("FinishedAt" if row.state == "exited" else "StartedAt", "")
-        return replace(row, since=nanoseconds(when) / 1e9)
+        when = str(state.get("FinishedAt" if state["Status"] == "exited" else "StartedAt", ""))
+        now = str(state["Status"])
+        return replace(row, state=now, allowed=self._allowed.get(now, frozenset()), since=nanoseconds(when) / 1e9)
 
     def _watch(self, running: Sequence[str]) -> None:
         with self._guard:

@@ -31,6 +31,10 @@ class Follower(Protocol):
         """Show how it stands after an event that concerns it."""
         ...
 
+    def catch_up(self) -> None:
+        """Ask how it stands now: something may have happened while nobody listened."""
+        ...
+
     def fail(self, reason: str) -> None:
         """Say that nothing more will come."""
         ...
@@ -39,9 +43,10 @@ class Follower(Protocol):
 class EventFeed:
     """Listens to the events of one daemon until ``stop``, in a daemon thread."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, before: EventFeed | None = None) -> None:
+        """Begin to listen; the followers of the feed ``before``, which was cut off, go over to this one."""
         self._client = client
-        self._followers: list[Follower] = []
+        self._followers: list[Follower] = before.left() if before is not None else []
         self._guard = threading.Lock()
         self._stopped = False
         # Opened here and now: what happens after this line is heard.
@@ -63,10 +68,21 @@ class EventFeed:
             kept = [each for each in self._followers if not (each.closed or instead(each))]
             self._followers = [*kept, follower]
 
-    def stop(self) -> None:
-        """Stop listening; returns when the thread has ended."""
+    def left(self) -> list[Follower]:
+        """Give the followers that can still be seen."""
+        with self._guard:
+            return [each for each in self._followers if not each.closed]
+
+    def catch_up(self) -> None:
+        """Have all followers ask how it stands."""
+        self._each(lambda follower: follower.catch_up())
+
+    def stop(self, reason: str = "") -> None:
+        """Stop listening; returns when the thread has ended. The followers are told the reason, if there is one."""
         self._stopped = True
         self._stream.close()
+        if reason:
+            self._each(lambda follower: None if follower.closed else follower.fail(reason))
         if threading.current_thread() is not self._thread:
             self._thread.join(5)
 

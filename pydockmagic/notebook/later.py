@@ -69,4 +69,9 @@ class Again:
                     self._busy = False
                     return
                 self._asked = False
-            self._work()
+            try:
+                self._work()
+            except BaseException:
+                with self._guard:
+                    self._busy = False
+                raise

@@ -193,11 +193,27 @@ def _shown(magics: DockMagic, view: View, make: Callable[[], LiveView]) -> Shown
 
 def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower | BoardKeeper) -> LiveView:
     """Have a live view kept up to date, by this follower alone."""
+    from pydockmagic.notebook.followers import SheetFollower  # noqa: PLC0415 - with the libraries, loaded by now
+
     widget = follower.widget
     magics.session.follow().follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
     # Asked once more now that the feed listens: nothing that happened in between is missed.
     follower.catch_up()
+    if isinstance(follower, SheetFollower):
+        follower.widget.ask = lambda: _ask_again(magics, follower)
     return widget
+
+
+def _ask_again(magics: DockMagic, follower: SheetFollower) -> None:
+    """Look again because the person asks; where the engine had gone, it is followed again."""
+    from pydockmagic.client import ClientError  # noqa: PLC0415 - loaded by now
+
+    try:
+        magics.session.follow()
+    except ClientError as error:
+        follower.fail(str(error))
+        return
+    follower.catch_up()
 
 
 _LAYERS = "%layers [--type image|container] [--files] NAME, or %layers IMAGE IMAGE to compare two"

@@ -86,7 +86,7 @@ class Session:
 
     def use(self, target: str | None) -> None:
         """Take another engine from now on."""
-        self.stop_feed()
+        self.stop_feed("No longer live: another engine is in use.")
         self.connection.use(target)
 
     def engine(self) -> str:
@@ -108,13 +108,15 @@ class Session:
 
         with self._guard:
             if self.feed is None or not self.feed.alive:
-                self.feed = EventFeed(self.client)
+                self.feed, before = EventFeed(self.client, self.feed), self.feed
+                if before is not None:  # cut off, when the engine ended: what it fed lives again
+                    self.feed.catch_up()
             return self.feed
 
-    def stop_feed(self) -> None:
-        """Stop listening to events."""
+    def stop_feed(self, reason: str = "") -> None:
+        """Stop listening to events, and say why where they were shown."""
         if self.feed is not None:
-            self.feed.stop()
+            self.feed.stop(reason)
             self.feed = None
 
     def close(self) -> None:

@@ -86,6 +86,16 @@ def _status(pid: int, proc: str) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def _as_host(uid: int, proc: str) -> int:
+    """Give the host's number of a user: an engine in a user namespace of its own sees those of that namespace."""
+    if namespaces_of("self", proc).get("user") == host_namespaces().get("user"):
+        return uid
+    for part in _map(_read(f"{proc}/self/uid_map")):
+        if 0 <= uid - part["Inside"] < part["Count"]:
+            return part["Outside"] + uid - part["Inside"]
+    return uid
+
+
 def _process(pid: int, proc: str, *, within: bool = True) -> dict[str, Any] | None:
     """Give one process; ``NSpid`` lists its number in each pid namespace, the outermost first."""
     status = _status(pid, proc)
@@ -98,7 +108,7 @@ def _process(pid: int, proc: str, *, within: bool = True) -> dict[str, Any] | No
         "Pid": pid,
         "InnerPid": int(numbers[-1]) if within and numbers else 0,
         "Parent": int(status.get("PPid", "0")),
-        "Uid": int(status.get("Uid", "0").split()[0]),
+        "Uid": _as_host(int(status.get("Uid", "0").split()[0]), proc),
         "Name": status.get("Name", ""),
         "Command": command,
         "State": status.get("State", "").partition("(")[2].rstrip(")"),

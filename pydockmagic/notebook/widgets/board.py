@@ -73,8 +73,8 @@ class BoardView:
 
     @property
     def token(self) -> str:
-        """A name made from what was asked for: the board of all containers is one and the same."""
-        return token_of("board", *self.names)
+        """A name made from what was asked for: the board of all containers of an engine is one and the same."""
+        return token_of("board", self.engine, *self.names)
 
     def sentence(self) -> str:
         """Count the containers by state."""

@@ -54,6 +54,7 @@ class BoardWidget(LiveView):
         """Show how things stand now; may be called from any thread."""
         with self._guard, self.hold_sync():
             self.view = view
+            self.problem = ""
             there = {row.id for row in view.rows}
             for gone in [each for each in self.usage if each not in there]:
                 del self.usage[gone]

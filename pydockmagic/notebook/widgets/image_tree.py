@@ -67,7 +67,7 @@ def tree_sheet(images: Sequence[ImageSeen], names: Sequence[str] = (), engine: s
         _listed(root, 0, 0, rows)
         _drawn(root, 0, nodes, lines)
     return Sheet(
-        token=token_of("images", *names),
+        token=token_of("images", engine, *names),
         subject="Images by layers",
         sentence=f"{plural(len(images), 'image')} in {markup.size(once)} of layers{saved}.",
         sections=[

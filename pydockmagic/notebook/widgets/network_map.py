@@ -70,7 +70,7 @@ def network_sheet(
     stopped = len(containers) - len(running)
     rest = f"; {plural(stopped, 'container')} not running" if stopped else ""
     return Sheet(
-        token=token_of("networks", *names),
+        token=token_of("networks", engine, *names),
         subject="Networks" if not names else f"Network {', '.join(names)}",
         sentence=f"{plural(len(networks), 'network')}, {plural(len(running), 'running container')}{rest}.",
         sections=[_reach(running, known), _listed(networks, containers)],

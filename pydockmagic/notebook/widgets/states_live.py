@@ -43,6 +43,7 @@ class StatesWidget(LiveView):
         """Show how things stand now; may be called from any thread."""
         self.view = view
         with self.hold_sync():
+            self.problem = ""
             self.containers = [_container(view, each) for each in view.containers]
             self.title = view.sentence()
 

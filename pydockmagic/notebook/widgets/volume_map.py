@@ -71,7 +71,7 @@ def volume_sheet(
     if not names:
         sections.append(_others(users))
     return Sheet(
-        token=token_of("volumes", *names),
+        token=token_of("volumes", engine, *names),
         subject="Volumes" if not names else f"Volume {', '.join(names)}",
         sentence=f"{plural(len(volumes), 'volume')}, mounted by {plural(len(users), 'container')}{lonely}.",
         sections=[section for section in sections if section.rows],
