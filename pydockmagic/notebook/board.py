@@ -79,6 +79,8 @@ class BoardKeeper:
         self.widget = widget
         self._client = client
         self._allowed = _allowed(client)
+        self._known: dict[str, tuple[str, float]] = {}
+        self._moved: set[str] = set()
         self._readers: dict[str, StatsReader] = {}
         self._guard = threading.Lock()
         self._again = Again(self._look, "pydock-board")
@@ -93,8 +95,10 @@ class BoardKeeper:
         """Whether an event is a move of a container, or its new name."""
         return bool(container_of(event)) and action_of(event) not in SILENT
 
-    def refresh(self, _event: dict[str, Any]) -> None:
+    def refresh(self, event: dict[str, Any]) -> None:
         """Look again soon."""
+        with self._guard:
+            self._moved.add(container_of(event))
         self._again.ask()
 
     def catch_up(self) -> None:
@@ -108,32 +112,35 @@ class BoardKeeper:
     def _look(self) -> None:
         if self.closed:
             return
+        with self._guard:
+            moved, self._moved = self._moved, set()
         try:
-            names = self.widget.view.names
-            view = read_board(self._client, (), self.widget.view.engine, use=False)
-            rows = [
-                self._dated(row)
-                for row in view.rows
-                if not names or any(_named(row.id, row.name, name) for name in names)
-            ]
-            view = BoardView(rows, names, {}, view.engine, view.note)
-            self.widget.show(view)
-            self._watch([row.id for row in view.rows if row.state in ("running", "paused")])
+            shown = self.widget.view
+            view = read_board(self._client, (), shown.engine, use=False)
+            names = shown.names
+            mine = [row for row in view.rows if not names or any(_named(row.id, row.name, name) for name in names)]
+            rows = [self._dated(row, afresh=row.id in moved) for row in mine]
+            self.widget.show(BoardView(rows, names, {}, view.engine, view.note))
+            self._watch([row.id for row in rows if row.state in ("running", "paused")])
         except ClientError as error:
             self.widget.problem = str(error)
 
-    def _dated(self, row: BoardRow) -> BoardRow:
+    def _dated(self, row: BoardRow, *, afresh: bool) -> BoardRow:
         """Note how a container is by now, and since when: the page counts on from there by itself.
 
-        The list of a plain daemon may still say "running" when the event of a pause is there; inspect does not.
+        Asked of those that an event named: the list of a plain daemon may still say "running" when the event of a pause
+        is there; inspect does not.
         """
-        try:
-            state = self._client.container_inspect(row.id)["State"]
-        except ClientError:
-            return row
-        when = str(state.get("FinishedAt" if state["Status"] == "exited" else "StartedAt", ""))
-        now = str(state["Status"])
-        return replace(row, state=now, allowed=self._allowed.get(now, frozenset()), since=nanoseconds(when) / 1e9)
+        state, since = self._known.get(row.id, ("", 0.0))
+        if afresh or state != row.state:
+            try:
+                facts = self._client.container_inspect(row.id)["State"]
+            except ClientError:
+                return row
+            state = str(facts["Status"])
+            since = nanoseconds(str(facts.get("FinishedAt" if state == "exited" else "StartedAt", ""))) / 1e9
+            self._known[row.id] = (state, since)
+        return replace(row, state=state, allowed=self._allowed.get(state, frozenset()), since=since)
 
     def _watch(self, running: Sequence[str]) -> None:
         with self._guard:

@@ -33,7 +33,7 @@ network create shop
 network create --internal vault
 volume create pages
 volume create spare
-run -d --name web --network shop -p 127.0.0.1::80 -v pages:/www -m 64m --cap-drop NET_RAW busybox sh -c "sleep 900 & sleep 999"
+run -d --name web --network shop -p 80 -v pages:/www -m 64m --cap-drop NET_RAW busybox sh -c "sleep 900 & sleep 999"
 run -d --name db --network shop busybox sleep 1000
 network connect vault db
 run -d --name safe --network vault -v pages:/copy:ro busybox sleep 1000
@@ -80,7 +80,7 @@ def rows(sheet: Sheet, title: str) -> list[list[str]]:
     """Give a table without the addresses and ports, which are each daemon's own."""
     found = next(section for section in sheet.sections if section.title == title)
     texts = [[cell_text(cell) for cell in row] for row in found.rows]
-    return [[re.sub(r"(\d+\.){3}\d+(/\d+)?|:\d{5}", "<N>", text) for text in row] for row in texts]
+    return [[re.sub(r"(\d+\.){3}\d+(/\d+)?|port \d+", "<N>", text) for text in row] for row in texts]
 
 
 def both(clients: tuple[Client, Client], look: Callable[[Client], Any]) -> None:

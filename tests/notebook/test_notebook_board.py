@@ -5,6 +5,7 @@ from support.markup_check import check_static
 from support.samples import LIFECYCLE
 
 from pydockmagic.engine.containers.lifecycle import rows as lifecycle_rows
+from pydockmagic.notebook.board import BoardKeeper
 from pydockmagic.notebook.widgets.board import PLAIN, BoardView, Reading, legal_actions, row_of
 from pydockmagic.notebook.widgets.board_live import BoardWidget
 from pydockmagic.notebook.widgets.records import Transition
@@ -101,3 +102,35 @@ def test_a_minute_of_readings_is_kept_and_only_the_newest_travels(widget):
     widget.show(BoardView([OLD]))
     assert widget.usage == {}
     assert [row["name"] for row in widget.rows] == ["b" * 12]
+
+
+class Daemon:
+    """A daemon whose list lags behind, as dockerd's does when a container is paused."""
+
+    def __init__(self):
+        self.asked = []
+
+    def features(self):
+        return frozenset()
+
+    def containers(self, **_options):
+        return [SUMMARY, {"Id": OLD.id, "State": "exited", "Status": "Exited (0) 2 hours ago"}]
+
+    def container_inspect(self, name):
+        self.asked.append(name)
+        status = "paused" if name == ROW.id else "exited"
+        return {"State": {"Status": status, "StartedAt": "2024-01-01T10:00:00Z", "FinishedAt": "2024-01-01T11:00:00Z"}}
+
+    def container_stats_stream(self, name):
+        raise OSError
+
+
+def test_what_the_list_says_late_inspect_says_in_time_and_only_of_what_moved(widget):
+    daemon = Daemon()
+    keeper = BoardKeeper(widget, daemon)
+    keeper._look()
+    assert [(row["state"], row["since"]) for row in widget.rows] == [("exited", 1704106800.0), ("paused", 1704103200.0)]
+    assert widget.rows[1]["allowed"] == ["stop", "restart", "unpause", "kill"]
+    daemon.asked.clear()
+    keeper._look()
+    assert daemon.asked == [ROW.id]  # the list still says "running"

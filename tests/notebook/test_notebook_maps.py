@@ -7,6 +7,7 @@ from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.maps import network_map
 from pydockmagic.notebook.widgets.comparison import Side, compare_sheet
 from pydockmagic.notebook.widgets.image_tree import ImageLayer, ImageSeen, tree_sheet
+from pydockmagic.notebook.widgets.network_map import Attached, Network, network_sheet
 from pydockmagic.notebook.widgets.records import FileColumns, FileTable, Layer
 from pydockmagic.notebook.widgets.volume_map import MountUse, User, Volume, volume_sheet
 
@@ -199,3 +200,18 @@ def test_two_images_share_what_lies_at_the_bottom_of_both():
 def test_the_same_and_wholly_different_images_are_told_so():
     assert compare_sheet(side("one", LOW), side("two", LOW)).sentence == "They have the same 1 layer (1kB)."
     assert compare_sheet(side("one", TOP), side("two", ELSE)).sentence.startswith("They share no layer;")
+
+
+def test_of_too_much_there_is_no_picture_but_all_of_the_words():
+    volumes = [Volume(f"v{at}") for at in range(60)]
+    sheet = volume_sheet(volumes, [])
+    assert sheet.graph is None
+    assert "60 boxes are too many" in check_static(sheet.html())
+    assert len(sheet.sections[0].rows) == 60
+
+
+def test_many_neighbours_are_counted():
+    network = Network("shop", "bridge")
+    many = [Attached(f"c{at}", "running", {"shop": f"10.0.0.{at}"}) for at in range(20)]
+    row = network_sheet([network], many).sections[0].rows[0]
+    assert row[1].text.splitlines()[-1] == "and 7 more"

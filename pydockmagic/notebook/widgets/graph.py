@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-__all__ = ["Box", "Graph", "Line", "Node", "Row", "describe", "draw", "lay_out"]
+__all__ = ["MOST_BOXES", "Box", "Graph", "Line", "Node", "Row", "describe", "draw", "lay_out"]
 
+MOST_BOXES = 48
+"""More than that nobody finds a way through."""
 _TITLE, _ROW, _PAD, _GAP, _BETWEEN, _MARGIN = 22, 17, 9, 16, 96, 8
 _LETTER, _MONO = 7.9, 6.7
 _NARROW, _WIDE = 120, 330

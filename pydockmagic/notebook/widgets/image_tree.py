@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydockmagic.notebook import markup
-from pydockmagic.notebook.widgets.graph import Line, Node, Row, lay_out
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, plural, token_of
+from pydockmagic.notebook.widgets.graph import Line, Node, Row
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural, token_of
 
 __all__ = ["ImageLayer", "ImageSeen", "tree_sheet"]
 
@@ -66,6 +66,7 @@ def tree_sheet(images: Sequence[ImageSeen], names: Sequence[str] = (), engine: s
     for root in roots:
         _listed(root, 0, 0, rows)
         _drawn(root, 0, nodes, lines)
+    drawn, notes = picture(nodes, lines)
     return Sheet(
         token=token_of("images", engine, *names),
         subject="Images by layers",
@@ -86,7 +87,8 @@ def tree_sheet(images: Sequence[ImageSeen], names: Sequence[str] = (), engine: s
         ]
         if rows
         else [],
-        graph=lay_out(nodes, lines),
+        graph=drawn,
+        notes=notes,
         engine=engine,
     )
 

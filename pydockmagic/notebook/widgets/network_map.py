@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydockmagic.notebook.widgets.graph import Line, Node, Row, lay_out
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, plural, token_of
+from pydockmagic.notebook.widgets.graph import Line, Node, Row
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural, token_of
 
 __all__ = ["Attached", "Network", "Published", "network_sheet"]
 
 _HOST = "host machine"
+_MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,14 @@ def network_sheet(
     nodes, lines = _drawn(networks, containers, known)
     stopped = len(containers) - len(running)
     rest = f"; {plural(stopped, 'container')} not running" if stopped else ""
+    drawn, notes = picture(nodes, lines)
     return Sheet(
         token=token_of("networks", engine, *names),
         subject="Networks" if not names else f"Network {', '.join(names)}",
         sentence=f"{plural(len(networks), 'network')}, {plural(len(running), 'running container')}{rest}.",
         sections=[_reach(running, known), _listed(networks, containers)],
-        graph=lay_out(nodes, lines),
+        graph=drawn,
+        notes=notes,
         engine=engine,
     )
 
@@ -179,6 +182,12 @@ def _outward(each: Attached, known: Mapping[str, Network]) -> str:
     return "yes" if any(not network.internal for network in places) else "no, its network is internal"
 
 
+def _some(names: Sequence[str]) -> list[str]:
+    """Keep a list to what a table can hold."""
+    more = len(names) - _MOST_NAMED
+    return [*names[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+
+
 def _reach(running: Sequence[Attached], known: Mapping[str, Network]) -> Section:
     rows: list[list[Cell]] = []
     for each in running:
@@ -188,8 +197,8 @@ def _reach(running: Sequence[Attached], known: Mapping[str, Network]) -> Section
         rows.append(
             [
                 each.name,
-                Code("\n".join(ways)) if ways else Soft("nobody"),
-                Soft(", ".join(cannot)),
+                Code("\n".join(_some(ways))) if ways else Soft("nobody"),
+                Soft(", ".join(_some(cannot))),
                 _outside(each),
                 _outward(each, known),
             ]

@@ -13,9 +13,9 @@ from html import escape
 from itertools import zip_longest
 
 from pydockmagic.notebook import markup
-from pydockmagic.notebook.widgets.graph import Graph, describe, draw
+from pydockmagic.notebook.widgets.graph import MOST_BOXES, Graph, Line, Node, describe, draw, lay_out
 
-__all__ = ["Bar", "Code", "Section", "Sheet", "Soft", "cell_text", "plural", "token_of"]
+__all__ = ["Bar", "Code", "Section", "Sheet", "Soft", "cell_text", "picture", "plural", "token_of"]
 
 _BAR = 16
 _WIDEST = 72
@@ -101,6 +101,13 @@ class Sheet:
         after = "".join(markup.tag("div", markup.muted(escape(note))) for note in self.notes)
         inside = markup.caption(escape(self.subject), [escape(self.engine)]) + about + picture + parts + after
         return markup.tag("div", inside, class_=f"pydock pydock-{self.token}")
+
+
+def picture(nodes: Sequence[Node], lines: Sequence[Line]) -> tuple[Graph | None, list[str]]:
+    """Lay out a picture; of too many boxes there is none, but a note that says so."""
+    if len(nodes) <= MOST_BOXES:
+        return lay_out(nodes, lines), []
+    return None, [f"There is no picture: {len(nodes)} boxes are too many. Named ones alone have one."]
 
 
 def token_of(kind: str, *about: str) -> str:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydockmagic.notebook.widgets.graph import Line, Node, Row, lay_out
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, plural, token_of
+from pydockmagic.notebook.widgets.graph import Line, Node, Row
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural, token_of
 
 __all__ = ["MountUse", "User", "Volume", "volume_sheet"]
 
@@ -70,12 +70,14 @@ def volume_sheet(
     sections = [_volumes(volumes, users)]
     if not names:
         sections.append(_others(users))
+    drawn, notes = picture(nodes, lines)
     return Sheet(
         token=token_of("volumes", engine, *names),
         subject="Volumes" if not names else f"Volume {', '.join(names)}",
         sentence=f"{plural(len(volumes), 'volume')}, mounted by {plural(len(users), 'container')}{lonely}.",
         sections=[section for section in sections if section.rows],
-        graph=lay_out(nodes, lines),
+        graph=drawn,
+        notes=notes,
         engine=engine,
     )
 
