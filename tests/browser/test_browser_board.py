@@ -20,8 +20,13 @@ MANY = re.compile(r"\S+ \S+ \S+")
 
 
 @pytest.fixture
-def board(notebook, tmp_path):
-    page = notebook.open(write_notebook(tmp_path, CELLS))
+def app():
+    return "lab/tree"
+
+
+@pytest.fixture
+def board(notebook, tmp_path, app):
+    page = notebook.open(write_notebook(tmp_path, CELLS), app=app)
     notebook.run_all()
     live = page.locator(".pydock-live")
     expect(live.locator(".pydock-card")).to_have_count(3)
@@ -74,6 +79,7 @@ def test_what_the_daemon_refuses_is_said_at_its_container(notebook, board):
     expect(card(board, "sleeper").locator("[role=alert]")).to_contain_text("cannot remove container")
 
 
+@pytest.mark.parametrize("app", ["lab/tree", "notebooks"])
 def test_the_keyboard_is_enough(notebook, board):
     page = notebook.page
     button(board, "sleeper", "stop").focus()

@@ -14,8 +14,13 @@ CELLS = (
 
 
 @pytest.fixture
-def opened(notebook, tmp_path):
-    page = notebook.open(write_notebook(tmp_path, CELLS))
+def app():
+    return "lab/tree"
+
+
+@pytest.fixture
+def opened(notebook, tmp_path, app):
+    page = notebook.open(write_notebook(tmp_path, CELLS), app=app)
     notebook.run_all()
     yield page
     notebook.execute("%container rm -f inner")
@@ -36,6 +41,7 @@ def test_a_container_is_followed_from_its_first_process_to_its_end(notebook, ope
     expect(view).to_contain_text("no process runs")
 
 
+@pytest.mark.parametrize("app", ["lab/tree", "notebooks"])
 def test_sections_open_with_the_keyboard(opened):
     summary = opened.locator(".pydock-live summary").filter(has_text="Capabilities")
     summary.focus()

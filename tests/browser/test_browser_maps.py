@@ -28,8 +28,13 @@ get_ipython().run_line_magic("image", "rm mapped")
 
 
 @pytest.fixture
-def views(notebook, tmp_path):
-    page = notebook.open(write_notebook(tmp_path, CELLS))
+def app():
+    return "lab/tree"
+
+
+@pytest.fixture
+def views(notebook, tmp_path, app):
+    page = notebook.open(write_notebook(tmp_path, CELLS), app=app)
     notebook.run_all()
     expect(page.locator(".pydock-live")).to_have_count(4)
     yield [page.locator(".pydock-live").nth(at) for at in range(4)]
@@ -61,6 +66,7 @@ def test_maps_follow_what_happens_and_tell_each_box_in_words(notebook, views, sc
     expect(comparison.locator("button", has_text="look again")).to_be_hidden()
 
 
+@pytest.mark.parametrize("app", ["lab/tree", "notebooks"])
 def test_boxes_are_walked_through_with_the_arrow_keys(notebook, views):
     page, network = notebook.page, views[0]
     node(network, "container mapweb").focus()

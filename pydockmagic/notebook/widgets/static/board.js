@@ -13,7 +13,7 @@ function mountBoard(model, root) {
     for (const [id, row] of rows) if (!there.has(id)) leave(id, row);
     told.forEach((each, at) => {
       let row = rows.get(each.id);
-      if (!row) rows.set(each.id, (row = newRow(model, each, walk)));
+      if (!row) rows.set(each.id, (row = newRow(model, each)));
       row.fill(each, model.get("busy")[each.id], model.get("refused")[each.id]);
       if (list.children[at] !== row.root) list.insertBefore(row.root, list.children[at] ?? null);
     });
@@ -39,6 +39,12 @@ function mountBoard(model, root) {
     const buttons = [...row.querySelectorAll("button:not(:disabled)")];
     buttons[(buttons.indexOf(button) + across + buttons.length) % buttons.length]?.focus();
   }
+  const unhear = hearKeys(root, (target, key) => {
+    const button = target.closest("button[data-action]");
+    if (!button || !ARROWS[key]) return false;
+    walk(button, ...ARROWS[key]);
+    return true;
+  });
   const heard = (message) => {
     if (message.kind !== "reading") return;
     const usage = model.get("usage");
@@ -52,13 +58,13 @@ function mountBoard(model, root) {
   for (const [id, row] of rows) row.measure(model.get("usage")[id] ?? []);
   model.on("msg:custom", heard);
   const stop = watch(model, ["rows", "busy", "refused"], draw);
-  return () => (clearInterval(clock), model.off("msg:custom", heard), stop(), top.stop());
+  return () => (clearInterval(clock), unhear(), model.off("msg:custom", heard), stop(), top.stop());
 }
 
 const WHY = { start: "it runs already", stop: "it does not run", pause: "only what runs can be paused", unpause: "it is not paused",
   kill: "it does not run", rm: "it must be stopped first", restart: "not in this state" };
 
-function newRow(model, { id }, walk) {
+function newRow(model, { id }) {
   const sign = element("b", { class: "pydock-state-sign", "aria-hidden": "true" });
   const name = element("b", { class: "pydock-card-name" }), state = element("span", { class: "pydock-badge" });
   const about = element("span", { class: "pydock-soft pydock-card-about" });
@@ -78,13 +84,6 @@ function newRow(model, { id }, walk) {
     button.addEventListener("focus", () => {
       for (const each of bar.closest(".pydock-board")?.querySelectorAll("button[tabindex='0']") ?? []) each.setAttribute("tabindex", "-1");
       button.setAttribute("tabindex", "0");
-    });
-    button.addEventListener("keydown", (event) => {
-      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      if (!way) return;
-      walk(button, ...way);
-      event.preventDefault();
-      event.stopPropagation(); // the notebook has uses of its own for these keys
     });
   }
   const root = element("div", { class: "pydock-card", role: "listitem", "data-id": id },

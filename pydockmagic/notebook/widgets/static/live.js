@@ -18,7 +18,8 @@ function bringToLife(model, signal, mount) {
       const root = element("div", { class: "pydock-live" });
       host.replaceChildren(root);
       const dispose = guarded(root, () => mount(model, root));
-      views.set(host, { root, saved, dispose: () => dispose?.() });
+      const unhear = hearKeys(root, () => false);
+      views.set(host, { root, saved, dispose: () => (unhear(), dispose?.()) });
     }
   };
   const observer = new MutationObserver(look);
@@ -37,6 +38,23 @@ function bringToLife(model, signal, mount) {
   signal?.addEventListener("abort", stop);
   return stop;
 }
+
+// Keys pressed within a view are the view's own: the notebook, which listens to the whole document, has uses for arrows
+// and Enter too. ``press`` says whether it has used a key; what activates a control or scrolls is left to the browser.
+function hearKeys(root, press) {
+  const heard = (event) => {
+    if (!root.contains(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const used = press(event.target, event.key);
+    const activates = (event.key === "Enter" || event.key === " ") && event.target.closest("button, summary");
+    const scrolls = event.key in ARROWS && event.target.matches(".pydock-scroll, .pydock-files, .pydock-history");
+    if (used) event.preventDefault();
+    if (used || activates || scrolls) event.stopImmediatePropagation();
+  };
+  window.addEventListener("keydown", heard, true);
+  return () => window.removeEventListener("keydown", heard, true);
+}
+
+const ARROWS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
 // An error is shown where the person looks, not only in the console.
 function guarded(root, draw) {

@@ -40,6 +40,10 @@ function mountSheet(model, root) {
     }
   }
   let known = new Set();
+  const unhear = hearKeys(root, (target, key) => {
+    const group = target.closest(".pydock-node");
+    return !!group && group.ownerSVGElement.press(group, key);
+  });
   draw();
   const stop = watch(model, ["sentence", "sections", "graph", "notes", "asks"], draw);
   const heard = (message) => {
@@ -48,7 +52,7 @@ function mountSheet(model, root) {
     draw();
   };
   model.on("msg:custom", heard);
-  return () => (model.off("msg:custom", heard), stop(), top.stop());
+  return () => (unhear(), model.off("msg:custom", heard), stop(), top.stop());
 }
 
 function newSection(told) {
@@ -106,16 +110,16 @@ function drawGraph(graph, chosen, choose, known) {
     group.addEventListener("focus", () => (rove(group), look(node.key)));
     group.addEventListener("blur", () => look(null));
     group.addEventListener("click", () => (group.focus(), toggle(node.key)));
-    group.addEventListener("keydown", (event) => {
-      const way = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
-      if (way) walk(node, way);
-      else if (event.key === "Enter" || event.key === " ") toggle(node.key);
-      else if (event.key === "Escape") toggle(null);
-      else return;
-      event.preventDefault();
-      event.stopPropagation(); // the notebook has uses of its own for these keys
-    });
   }
+  svg.press = (group, key) => {
+    const { node } = boxes.find((each) => each.group === group) ?? {};
+    if (!node) return false;
+    if (ARROWS[key]) walk(node, ARROWS[key]);
+    else if (key === "Enter" || key === " ") toggle(node.key);
+    else if (key === "Escape") toggle(null);
+    else return false;
+    return true;
+  };
   function toggle(key) {
     choose(key === chosen() ? null : key);
     show();
