@@ -35,8 +35,10 @@ def test_a_shell_is_typed_into_and_its_last_screen_is_kept(notebook, opened, scr
     type_line(page, r"printf '\033[1;32mgreen\033[0m %s\n' $((6*7))")
     expect(screen).to_contain_text("green 42")
     assert notebook.evaluate("'42' in shell.text") == "True"
-    type_line(page, "sleep 100")
+    type_line(page, "echo now; sleep 100")
+    expect(screen).to_contain_text("\nnow")  # a key that comes before the program runs is the shell's
     page.keyboard.press("Control+c")
+    expect(screen).to_contain_text("^C\n/ #")
     type_line(page, "echo code $?")
     expect(screen).to_contain_text("code 130")
     type_line(page, "ls --color=always /; stty size")

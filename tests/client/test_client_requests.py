@@ -115,6 +115,7 @@ def test_extensions_are_asked_for_once():
 def test_extension_routes_have_no_version():
     daemon = (
         FakeDaemon()
+        .on("GET", "/pydock", {"Features": ["image-layers", "layer-files"]})
         .on("GET", "/pydock/images/a/b:1/layers", {"Layers": []})
         .on("GET", "/pydock/layers/sha256:1/files", {"Total": 0})
     )

@@ -361,9 +361,15 @@ def test_namespaces_can_be_joined(api, sleeper):
         "NetworkMode": f"container:{sleeper}", "PidMode": f"container:{sleeper}"})  # fmt: skip
     assert text.splitlines()[0] == sleeper[:12]
     assert int(text.splitlines()[1]) >= 1
-    missing = api("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"],
-                                                 "HostConfig": {"NetworkMode": "container:nosuch"}})  # fmt: skip
+    for space in ("PidMode", "IpcMode"):
+        body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {space: "container:nosuch"}}
+        missing = api("POST", "/containers/create", body)
+        assert (missing.status, missing.message) == (404, "No such container: nosuch")
+    # Whose network it is, dockerd asks only at the start.
+    made = api.create("true", HostConfig={"NetworkMode": "container:nosuch"})
+    missing = api("POST", f"/containers/{made}/start")
     assert (missing.status, missing.message) == (404, "No such container: nosuch")
+    api("DELETE", f"/containers/{made}")
 
 
 def test_the_list_is_filtered_as_docker_filters(api):
