@@ -141,7 +141,8 @@ def _limits(cgroup: Cgroup) -> Section:
     if cgroup.pids is not None:
         limit = cgroup.pids_limit
         said = f"of {limit:,}" if limit else "no limit"
-        rows.append(["processes", Bar(str(cgroup.pids), cgroup.pids / limit if limit else 0), Soft(said)])
+        used: Cell = Bar(str(cgroup.pids), cgroup.pids / limit) if limit else str(cgroup.pids)
+        rows.append(["processes", used, Soft(said)])
     if cgroup.cpu_nanoseconds is not None:
         cpus = plural(cgroup.cpus, "CPU") if cgroup.cpus else "CPUs"
         said = f"at most {cgroup.cpu_limit:g} of {cpus}" if cgroup.cpu_limit else f"no limit; the machine has {cpus}"

@@ -124,7 +124,7 @@ function newRow(model, { id }) {
 
 // How long it has run, or since when it has ended: counted here, the engine is not asked for it.
 function aged({ since, state, status }) {
-  if (!since) return status;
+  if (!since) return status.toLowerCase() === state ? "" : status;
   const seconds = Math.max(0, Math.round(Date.now() / 1000 - since));
   const [count, unit] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].map(([size, word]) => [Math.floor(seconds / size), word]).find(([many]) => many >= 1) ?? [0, "second"];
   const age = `${count} ${unit}${count === 1 ? "" : "s"}`, more = status.match(/\((healthy|unhealthy|health: starting|Paused)\)/)?.[0] ?? "";
