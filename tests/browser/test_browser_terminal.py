@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 from support.notebooks import shoot, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+expect.set_options(timeout=20_000)  # a shell, a kernel and a browser share a busy machine
 
 CELLS = (
     "%load_ext pydockmagic",
@@ -42,12 +43,12 @@ def test_a_shell_is_typed_into_and_its_last_screen_is_kept(notebook, opened, scr
     type_line(page, "echo code $?")
     expect(screen).to_contain_text("code 130")
     type_line(page, "ls --color=always /; stty size")
-    shoot(notebook, screenshots, "terminal", view)
+    shoot(notebook, screenshots, terminal=view)
     view.locator(".pydock-terminal").click()
     type_line(page, "exit 3")
     expect(view).to_contain_text("ended with exit code 3")
     assert notebook.evaluate("shell.wait(5).exit_code") == "3"
-    shoot(notebook, screenshots, "terminal-ended", view)
+    shoot(notebook, screenshots, terminal_ended=view)
     saved = notebook.evaluate("shell.view().html()")
     assert "green" in saved
     assert "ended with exit code 3" in saved

@@ -364,7 +364,7 @@ def test_namespaces_can_be_joined(api, sleeper):
     for space in ("PidMode", "IpcMode"):
         body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {space: "container:nosuch"}}
         missing = api("POST", "/containers/create", body)
-        assert (missing.status, missing.message) == (404, "No such container: nosuch")
+        assert (missing.status, missing.message) == (400, "No such container: nosuch")
     # Whose network it is, dockerd asks only at the start.
     made = api.create("true", HostConfig={"NetworkMode": "container:nosuch"})
     missing = api("POST", f"/containers/{made}/start")

@@ -4,7 +4,7 @@ const KEYS = {
   PageDown: "\x1b[6~", F1: "\x1bOP", F2: "\x1bOQ", F3: "\x1bOR", F4: "\x1bOS", F5: "\x1b[15~", F6: "\x1b[17~",
   F7: "\x1b[18~", F8: "\x1b[19~", F9: "\x1b[20~", F10: "\x1b[21~", F11: "\x1b[23~", F12: "\x1b[24~",
 };
-const ARROWS = { ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F" };
+const MOVES = { ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F" };
 
 function mountTerminal(model, root) {
   const top = head(model);
@@ -121,7 +121,7 @@ function keyed(event, application) {
   if (ctrlKey && shiftKey && (key === "C" || key === "V")) return null; // copy and paste are the browser's
   if (ctrlKey && key === "v") return null;
   if (ctrlKey && key === "c" && getSelection().toString()) return null;
-  if (key in ARROWS) return `\x1b${application && !ctrlKey ? "O" : "["}${ctrlKey ? "1;5" : ""}${ARROWS[key]}`;
+  if (key in MOVES) return `\x1b${application && !ctrlKey ? "O" : "["}${ctrlKey ? "1;5" : ""}${MOVES[key]}`;
   if (key in KEYS) return (altKey ? "\x1b" : "") + KEYS[key];
   if (key.length !== 1) return null;
   if (ctrlKey && !altKey) {
