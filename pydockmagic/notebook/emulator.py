@@ -42,6 +42,19 @@ class _Screen(pyte.Screen):
             self.above.append(self.buffer[0])
         super().index()
 
+    def lose_rows(self, rows: int) -> None:
+        """Have no more than so many rows (pyte alone would take them from the top, wherever the cursor is)."""
+        if rows >= self.lines:
+            return
+        above = max(0, self.cursor.y - rows + 1)
+        kept = {row: self.buffer[row + above] for row in range(rows)}
+        self.above.extend(self.buffer[row] for row in range(above))
+        self.buffer.clear()
+        self.buffer.update(kept)
+        self.cursor.y -= above
+        self.lines = rows
+        self.set_margins()
+
 
 class Emulator:
     """A screen of ``rows`` by ``columns`` characters, for any thread.
@@ -76,8 +89,9 @@ class Emulator:
             self._stream.feed(data)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Take another size."""
+        """Take another size; of fewer rows those around the cursor stay."""
         with self._guard:
+            self._screen.lose_rows(rows)
             self._screen.resize(rows, columns)
             self._screen.dirty.update(range(rows))
 

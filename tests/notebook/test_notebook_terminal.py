@@ -57,6 +57,21 @@ def test_what_scrolled_away_is_remembered():
     assert emulator.text() == "\n".join(f"line {number}" for number in range(10))
 
 
+def test_fewer_rows_keep_what_is_around_the_cursor():
+    emulator = Emulator(6, 20)
+    emulator.feed(b"one\r\ntwo")
+    emulator.resize(3, 20)
+    assert emulator.rows() == [[["one", "", "", ""]], [["two", "", "", ""]], []]
+    emulator.feed(b"\r\nthree")
+    emulator.resize(2, 20)
+    assert emulator.rows() == [[["two", "", "", ""]], [["three", "", "", ""]]]
+    assert emulator.cursor == (1, 5)
+    assert emulator.text() == "one\ntwo\nthree"
+    emulator.resize(5, 10)
+    emulator.feed(b"!\r\n\r\n\r\nlast")
+    assert emulator.text() == "one\ntwo\nthree!\n\n\nlast"
+
+
 def test_the_terminal_answers_where_its_cursor_is():
     answers = []
     emulator = Emulator(5, 20, answer=answers.append)
