@@ -82,8 +82,14 @@ class Outcome(NamedTuple):
 
     @property
     def told(self) -> tuple[int, tuple[str, ...]]:
-        """What is the same wherever it ran: services work side by side, so their lines come in any order."""
-        return self.exit, tuple(sorted(self.lines))
+        """What is the same wherever it ran: services work side by side, so their lines and names come in any order."""
+        return self.exit, tuple(sorted(_in_order(line) for line in self.lines))
+
+
+def _in_order(line: str) -> str:
+    """Order the names of a list: containers that were made at the same moment have no order of their own."""
+    head, to, names = line.partition("Attaching to ")
+    return f"{head}{to}{', '.join(sorted(names.split(', ')))}" if to else line
 
 
 class Bench(NamedTuple):
