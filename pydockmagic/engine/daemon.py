@@ -20,7 +20,6 @@ import msgspec
 
 from pydockmagic.version import __version__
 
-from . import doctor
 from .api.containers import ContainerRoutes
 from .api.execs import ExecRoutes
 from .api.extension import ExtensionRoutes
@@ -228,6 +227,8 @@ class Daemon:
         return [route for family in families for route in family.routes()]
 
     def _examine(self) -> Mapping[str, Any]:
+        from . import doctor  # noqa: PLC0415 - tries things out, which is seldom asked for
+
         return doctor.examine(self._options.sandbox, self._options.data_root)
 
     def _image_users(self, image_id: str) -> list[ImageUser]:
