@@ -89,6 +89,18 @@ def test_a_screen_is_saved_with_its_colours_and_what_was_above_it():
     assert str(view) == "docker exec -it web sh (ended with exit code 0)\nabove\n<b>"
 
 
+def test_keys_that_overtake_each_other_are_put_in_order():
+    from pydockmagic.notebook.widgets.terminal_live import TerminalWidget
+
+    emulator, typed = Emulator(5, 20), []
+    widget = TerminalWidget(TerminalView("t", "title", []), emulator)
+    widget.typed = typed.append
+    for view, number, text in [("a", 1, "s"), ("b", 0, "x"), ("a", 0, "l"), ("a", 3, "\r"), ("a", 2, " ")]:
+        widget._heard(widget, {"kind": "keys", "view": view, "number": number, "text": text}, [])
+    assert b"".join(typed) == b"xls \r"
+    widget.close()
+
+
 @pytest.fixture
 def running(shell, tmp_path):
     with engine(tmp_path) as address:

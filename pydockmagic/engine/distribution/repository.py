@@ -75,11 +75,16 @@ class Repository:
         url = self.session.transport.url(path)
         again = content is None or isinstance(content, bytes)
         while True:
-            sent = {**(headers or {}), **await self._authorizer.headers(method, url)}
+            authorization = await self._authorizer.headers(method, url)
+            sent = {**(headers or {}), **authorization}
             response = await self.session.transport.send(method, url, headers=sent, content=content)
             if response.status_code in ok:
                 return response
-            if response.status_code == 401 and again and self._authorizer.forget():
+            if (
+                response.status_code == 401
+                and again
+                and self._authorizer.forget(authorization.get("Authorization", ""))
+            ):
                 again = False
                 await response.aclose()
                 continue

@@ -68,11 +68,16 @@ class Authorizer:
                 return {"Authorization": basic_header(self._credentials)}
         return {}
 
-    def forget(self) -> bool:
-        """Drop the token that was refused; tell whether there was one, so that another try may do better."""
-        had = self._token is not None
-        self._token = None
-        return had
+    def forget(self, refused: str) -> bool:
+        """Drop the token of an ``Authorization`` that was refused; tell whether another try may do better.
+
+        Another request, refused at the same time, may have dropped or renewed it already.
+        """
+        if self._credentials.registry_token or not refused.startswith("Bearer "):
+            return False
+        if self._token is not None and refused == f"Bearer {self._token.text}":
+            self._token = None
+        return True
 
     async def _bearer(self, challenge: Challenge) -> str:
         if self._token is None or self._token.until <= time.monotonic():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,8 @@ class TerminalWidget(LiveView):
         self._guard = threading.RLock()
         self._sent = 0.0
         self._timer: threading.Timer | None = None
+        self._expected: Counter[str] = Counter()
+        self._early: dict[tuple[str, int], bytes] = {}
         super().__init__(token=view.token, title=view.title, engine=view.engine, rows=emulator.rows(), **options)
         self.on_msg(self._heard)
 
@@ -87,10 +90,21 @@ class TerminalWidget(LiveView):
     def _heard(self, _widget: object, content: Any, _buffers: object) -> None:
         if not isinstance(content, dict) or self.ended:
             return
-        if content.get("kind") == "keys" and self.typed is not None:
-            self.typed(str(content.get("text", "")).encode())
+        if content.get("kind") == "keys":
+            self._take_keys(str(content.get("view")), content.get("number"), str(content.get("text", "")).encode())
         if content.get("kind") == "size":
             self._resize(content.get("rows"), content.get("columns"))
+
+    def _take_keys(self, view: str, number: Any, keys: bytes) -> None:
+        """Hand on keys in the order in which they were pressed, whatever the order in which they come."""
+        if not isinstance(number, int):
+            return
+        with self._guard:
+            self._early[view, number] = keys
+            while (ready := self._early.pop((view, self._expected[view]), None)) is not None:
+                self._expected[view] += 1
+                if self.typed is not None:
+                    self.typed(ready)
 
     def _resize(self, rows: Any, columns: Any) -> None:
         if not (isinstance(rows, int) and isinstance(columns, int)):

@@ -19,7 +19,10 @@ function mountTerminal(model, root) {
   root.append(top.root, top.problem, box, hint, spoken);
   let lines = [];
 
-  const send = (text) => text && model.send({ kind: "keys", text });
+  // Messages to a kernel may take two ways and overtake each other: they are numbered.
+  const view = Math.random().toString(36).slice(2);
+  let count = 0;
+  const send = (text) => text && model.send({ kind: "keys", text, view, number: count++ });
   const leave = (event) => event.stopPropagation();
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();
