@@ -8,6 +8,7 @@ Standard library only; runs in the supervisor.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -82,9 +83,20 @@ class Client:
             return self._connection.send(data, socket.MSG_NOSIGNAL)
         except BlockingIOError:
             return 0
-        except OSError:  # it went away
-            self.close()
+        except OSError:
+            self._lost()
             return 0
+
+    def _lost(self) -> None:
+        """Let go of a client that went away: what it sent before still counts, and then its input has an end."""
+        if self.reads_stdin and not self._half_closed:
+            self._half_closed = True
+            with contextlib.suppress(OSError):
+                while data := self._connection.recv(_CHUNK):
+                    self._streams.feed(data)
+            if self.ends_stdin:
+                self._streams.end_input()
+        self.close()
 
     def _ready(self, events: int) -> None:
         if events & READ:
@@ -92,7 +104,7 @@ class Client:
         if self._connection.fileno() >= 0 and events & WRITE:
             self._flush()
         if self._connection.fileno() >= 0 and events & HANGUP and not events & READ:
-            self.close()
+            self._lost()
 
     def _receive(self) -> None:
         try:

@@ -75,7 +75,7 @@ def test_a_client_that_goes_away_disturbs_nobody(box):
 
 
 def test_a_slow_client_loses_nothing_and_the_log_has_all(box):
-    lines = streams.BUFFER // 8  # about twice what is kept for a client
+    lines = streams.BUFFER // 4  # of eight bytes each: twice what is kept for a client
     spec = box.spec("sh", "-c", f"read go; seq 1000000 {1_000_000 + lines}", open_stdin=True)
     slow, starter = box.start(spec, AttachRequest(), AttachRequest(stdin=True, stdout=False)).streams
     starter.send(b"go\n")
