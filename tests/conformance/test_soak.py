@@ -94,6 +94,7 @@ def test_mixed_lives_leave_nothing(tmp_path):
         nothing_is_left(world, before)
 
 
+@pytest.mark.conformance
 def test_the_census_names_what_a_running_container_holds(tmp_path):
     with as_root(tmp_path) as world:
         estate, lives, _ = world
