@@ -88,8 +88,11 @@ class Outcome(NamedTuple):
 
 def _in_order(line: str) -> str:
     """Order the names of a list: containers that were made at the same moment have no order of their own."""
-    head, to, names = line.partition("Attaching to ")
-    return f"{head}{to}{', '.join(sorted(names.split(', ')))}" if to else line
+    for verb in ("Attaching to ", "Going to remove "):
+        head, to, names = line.partition(verb)
+        if to:
+            return f"{head}{to}{', '.join(sorted(names.split(', ')))}"
+    return line
 
 
 class Bench(NamedTuple):
