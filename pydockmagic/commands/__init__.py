@@ -20,7 +20,7 @@ from .context import (
 )
 from .dockerfiles import complete_dockerfile, explain_instruction
 from .errors import CommandError, Interrupted, UsageError, WordsError
-from .execute import build, execute, help_text
+from .execute import build, execute, help_text, wants_terminal
 from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
 from .words import split
 
@@ -52,4 +52,5 @@ __all__ = [
     "grammar",
     "help_text",
     "split",
+    "wants_terminal",
 ]

@@ -12,8 +12,9 @@ from .errors import CommandError, UsageError
 from .grammar.help import GLOBAL_OPTIONS
 from .results import BuildResult, Result
 
-__all__ = ["build", "execute", "help_text"]
+__all__ = ["build", "execute", "help_text", "wants_terminal"]
 
+_WITH_TERMINAL = frozenset({"container run", "container exec"})
 _ROOT = grammar.Command("", "[OPTIONS] COMMAND [ARG...]", "", stops=True, options=GLOBAL_OPTIONS)
 
 
@@ -110,6 +111,18 @@ def help_text(words: Sequence[str], columns: int = 80) -> str:
     if isinstance(found.entry, grammar.Group):
         return grammar.group_help(found.entry)
     return grammar.command_help(found.entry, found.name, columns)
+
+
+def wants_terminal(words: Sequence[str]) -> bool:
+    """Whether these words ask for a terminal and somebody at it: ``run -it``, ``exec -it``."""
+    try:
+        found = grammar.find(words)
+        if isinstance(found.entry, grammar.Group) or found.entry.path not in _WITH_TERMINAL:
+            return False
+        parsed = grammar.parse(found.entry, found.name, found.rest)
+    except (CommandError, grammar.HelpAsked):
+        return False
+    return parsed.flag("tty") and parsed.flag("interactive") and not parsed.flag("detach")
 
 
 def build(

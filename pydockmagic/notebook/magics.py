@@ -230,7 +230,7 @@ class DockMagic(Magics):
 
     def run(self, words: Sequence[str], stdin: bytes | None = None) -> Any:
         """Run one docker command, given as words."""
-        from pydockmagic.commands import execute  # noqa: PLC0415
+        from pydockmagic.commands import execute, wants_terminal  # noqa: PLC0415
 
         with guarded():
             if (asked := _display_asked(words)) is not None:
@@ -238,12 +238,11 @@ class DockMagic(Magics):
 
                 return DISPLAYS[asked[0]](self, asked[1:])
 
-        if stdin is None and self.shows_live():
-            from .terminals import TerminalSession, wants_terminal  # noqa: PLC0415
+        if stdin is None and self.shows_live() and wants_terminal(words):
+            from .terminals import TerminalSession  # noqa: PLC0415 - loads the terminal's emulator
 
-            if wants_terminal(words):
-                with guarded():
-                    return TerminalSession(self, words).begin(self)
+            with guarded():
+                return TerminalSession(self, words).begin(self)
         output = self._output()
         with guarded(), _Finishing(output) as finishing:
             context = self.session.context(output, stdin=stdin, ask=self._ask())

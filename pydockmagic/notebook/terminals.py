@@ -24,31 +24,18 @@ if TYPE_CHECKING:
     from .magics import DockMagic
     from .widgets.terminal_live import TerminalWidget
 
-__all__ = ["TerminalSession", "wants_terminal"]
+__all__ = ["TerminalSession"]
 
 _ROWS, _COLUMNS = 24, 80
-_WITH_TERMINAL = frozenset({"container run", "container exec"})
-
-
-def wants_terminal(words: Sequence[str]) -> bool:
-    """Whether these words ask for a terminal and somebody at it: ``run -it``, ``exec -it``."""
-    from pydockmagic.commands import CommandError, grammar  # noqa: PLC0415
-
-    try:
-        found = grammar.find(words)
-        if isinstance(found.entry, grammar.Group) or found.entry.path not in _WITH_TERMINAL:
-            return False
-        parsed = grammar.parse(found.entry, found.name, found.rest)
-    except (CommandError, grammar.HelpAsked):
-        return False
-    return parsed.flag("tty") and parsed.flag("interactive") and not parsed.flag("detach")
 
 
 class _PageTerminal:
     """``commands.Terminal`` on a widget: the program's terminal is in a browser."""
 
     def __init__(self) -> None:
-        self.attached = threading.Event()
+        self.attached = False
+        self.settled = threading.Event()
+        """The program is attached, or the command has ended without."""
         self.widget: TerminalWidget | None = None
         self.emulator = Emulator(_ROWS, _COLUMNS, answer=self.typed)
         self._keys: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -81,7 +68,8 @@ class _PageTerminal:
     def on_resize(self, callback: Callable[[], None]) -> Iterator[None]:
         assert self.widget is not None
         self.widget.resized = callback
-        self.attached.set()
+        self.attached = True
+        self.settled.set()
         try:
             yield
         finally:
@@ -135,10 +123,8 @@ class TerminalSession:
         context = replace(context, terminal=self._terminal, echo=True)
         run = copy_context().run
         threading.Thread(target=run, args=(self._run, context), daemon=True, name="pydock-terminal").start()
-        waiting = threading.Event()
-        while not (self._done.is_set() or self._terminal.attached.is_set() or waiting.wait(0.02)):
-            continue
-        if self._error is not None and not self._terminal.attached.is_set():
+        self._terminal.settled.wait()
+        if self._error is not None and not self._terminal.attached:
             raise self._error
         return self
 
@@ -189,6 +175,7 @@ class TerminalSession:
             with suppress(Exception):  # the page may be gone
                 self._draw()
             self._done.set()
+            self._terminal.settled.set()
 
     def _draw(self) -> None:
         view = self.view()

@@ -6,9 +6,9 @@ import pytest
 from support.engine import engine
 from support.markup_check import check_static
 
+from pydockmagic.commands import wants_terminal
 from pydockmagic.notebook.emulator import Emulator
 from pydockmagic.notebook.errors import DockerError
-from pydockmagic.notebook.terminals import wants_terminal
 from pydockmagic.notebook.widgets.terminal import TerminalView
 
 
