@@ -22,6 +22,7 @@ import msgspec
 
 from pydockmagic.engine.errors import EngineError, Forbidden, InvalidParameter, NotFound
 from pydockmagic.engine.storage.form import is_opaque, is_whiteout
+from pydockmagic.engine.streams import ThreadStream, gather
 from pydockmagic.engine.timestamps import rfc3339
 from pydockmagic.oci.errors import OciError
 from pydockmagic.oci.layer import export_tree, extract, open_beneath, open_root, open_stream, resolve_in_root, tar_entry
@@ -172,7 +173,7 @@ class Archive:
             if not place.writable:
                 what = "mounted volume" if place.volume else "container rootfs"
                 raise Forbidden(f"{what} is marked read-only")
-            source = _Pulled(body)
+            source = ThreadStream(body)
             try:
                 await asyncio.to_thread(self._unpack, place, source, keep_types)
             except OciError as error:
@@ -184,7 +185,7 @@ class Archive:
         finally:
             await asyncio.to_thread(self._leave, container, view)
 
-    def _unpack(self, place: _Place, source: _Pulled, keep_types: bool) -> None:
+    def _unpack(self, place: _Place, source: ThreadStream, keep_types: bool) -> None:
         extract(
             open_stream(source), place.root, at=place.inner, whiteouts="keep", keep_types=keep_types, **_unpacking()
         )
@@ -308,43 +309,10 @@ def _go_mode(mode: int) -> int:
 async def _from_thread(chunks: Iterator[bytes], leave: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
     """Give what a blocking iterator yields, and let go of the root afterwards."""
     try:
-        while piece := await asyncio.to_thread(_gather, chunks):
+        while piece := await asyncio.to_thread(gather, chunks, _PIECE):
             yield piece
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:
             await asyncio.to_thread(close)
         await leave()
-
-
-def _gather(chunks: Iterator[bytes]) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size >= _PIECE:
-            break
-    return b"".join(pieces)
-
-
-class _Pulled:
-    """An upload, read from a thread."""
-
-    def __init__(self, body: AsyncIterator[bytes]) -> None:
-        self._body = body
-        self._loop = asyncio.get_running_loop()
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        """Give at most ``size`` bytes; blocks."""
-        while not self._rest:
-            chunk = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
-            if chunk is None:
-                return b""
-            self._rest = chunk
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
-
-    async def _next(self) -> bytes | None:
-        return await anext(self._body, None)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from pydockmagic.engine.errors import EngineError
 from pydockmagic.engine.images.records import OutgoingLayer
+from pydockmagic.engine.streams import gather
 from pydockmagic.oci.layer.compress import GzipStream
 from pydockmagic.oci.layer.decompress import open_stream
 from pydockmagic.oci.manifest import Descriptor
@@ -71,19 +72,8 @@ async def _upload(repository: Repository, pieces: Iterator[bytes], described: Ca
 
 async def _from_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Give what a blocking iterator makes, in threads that are waited for."""
-    while piece := await in_thread(_gather, pieces):
+    while piece := await in_thread(gather, pieces, _CHUNK):
         yield piece
-
-
-def _gather(pieces: Iterator[bytes]) -> bytes:
-    gathered: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        gathered.append(piece)
-        size += len(piece)
-        if size >= _CHUNK:
-            break
-    return b"".join(gathered)
 
 
 def _counted(pieces: Iterator[bytes], moved: Callable[[int], None]) -> Iterator[bytes]:

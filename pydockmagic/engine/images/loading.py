@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.streams import ThreadStream
 from pydockmagic.oci.digest import chain_ids, sha256_digest
 from pydockmagic.oci.errors import InvalidReference, OciError
 from pydockmagic.oci.layer.decompress import compression_of
@@ -24,7 +25,6 @@ from .layers import told
 from .lookup import short_id
 from .records import ImageRecord, LayerRecord
 from .store import Store
-from .streams import ThreadStream
 from .times import rfc3339
 
 __all__ = ["import_image", "load"]

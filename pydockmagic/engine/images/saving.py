@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from pydockmagic.engine.errors import InvalidParameter, NoSuchImage
+from pydockmagic.engine.streams import from_thread
 from pydockmagic.oci.digest import hex_of
 from pydockmagic.oci.errors import InvalidReference
 from pydockmagic.oci.layer import Kind, LayerEntry
@@ -33,7 +34,6 @@ from pydockmagic.oci.reference import Reference, parse_any, parse_named
 from . import lookup
 from .records import ImageRecord
 from .store import Store
-from .streams import from_thread
 
 __all__ = ["layer_descriptor", "manifest_of", "save"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["ThreadStream", "from_thread"]
+__all__ = ["ThreadStream", "from_thread", "gather"]
 
 _CHUNK = 1 << 18
 
@@ -35,16 +35,17 @@ class ThreadStream:
 
 async def from_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Give what a blocking iterator yields, computed in threads, in pieces large enough to be worth the way."""
-    while piece := await asyncio.to_thread(_gather, chunks):
+    while piece := await asyncio.to_thread(gather, chunks, _CHUNK):
         yield piece
 
 
-def _gather(chunks: Iterator[bytes]) -> bytes:
+def gather(pieces: Iterator[bytes], size: int) -> bytes:
+    """Take pieces until there are ``size`` bytes or more, or no more; empty at the end. Blocks."""
     gathered: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        gathered.append(chunk)
-        size += len(chunk)
-        if size >= _CHUNK:
+    count = 0
+    for piece in pieces:
+        gathered.append(piece)
+        count += len(piece)
+        if count >= size:
             break
     return b"".join(gathered)
