@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydockmagic.loading import load_httpx
+
 from .address import EMBEDDED, EngineAddress, choose, parse_address
 from .core import API_VERSION, MINIMUM_API_VERSION
 from .errors import (
@@ -30,7 +32,6 @@ from .errors import (
 )
 from .frames import Demultiplexer, Frame
 from .layers import LayerCalls
-from .loading import load
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 from .system import SystemCalls
 from .tls import TlsFiles
@@ -93,7 +94,7 @@ def connect(target: str | None = None, *, environ: Mapping[str, str] | None = No
     if address is None:
         from . import embedded  # noqa: PLC0415 - it starts programs, which most clients never do
 
-        address = embedded.ensure(environ, meanwhile=load)
+        address = embedded.ensure(environ, meanwhile=load_httpx)
     return Client(address)
 
 

@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
+from pydockmagic.loading import load_httpx
+
 from .address import EngineAddress
 from .errors import ApiError, ClientError, ConnectionFailed, StreamInterrupted, api_error
-from .loading import load
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 from .transport import base_url, open_transport
 
@@ -259,7 +260,7 @@ class Core:
 
     def _client(self) -> httpx.Client:
         if self._http is None:
-            httpx = load()
+            httpx = load_httpx()
             self._http = httpx.Client(
                 transport=self._transport or open_transport(self.address),
                 base_url=base_url(self.address),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydockmagic.loading import load_httpx
+
 from .address import EngineAddress
 from .errors import ConnectionFailed, PermissionRefused, SshFailed
-from .loading import load
 from .tls import TlsFiles
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def base_url(address: EngineAddress) -> str:
 
 def open_transport(address: EngineAddress) -> httpx.BaseTransport:
     """Make the transport for this address; connecting happens with the first request."""
-    loaded = load()
+    loaded = load_httpx()
     limits = loaded.Limits(max_connections=None, max_keepalive_connections=8)
     options: dict[str, Any] = {"limits": limits, "verify": False}
     if address.scheme == "ssh":

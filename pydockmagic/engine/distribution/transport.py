@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from pydockmagic.engine.errors import EngineError
+from pydockmagic.loading import load_httpx
 from pydockmagic.version import __version__
 
 from .errors import Unreachable, unreachable
@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["Endpoint", "Transport", "load_httpx"]
+__all__ = ["Endpoint", "Transport"]
 
 _CONNECT = 15.0
 _SILENCE = 60.0
 """Seconds without a byte after which a transfer counts as broken."""
 _MAX_REDIRECTS = 10
-_PROGRAM = "httpx._main"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,20 +49,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     mirror: bool = False
 
 
-def load_httpx() -> ModuleType:
-    """Give httpx without its command line program, which would bring click and rich along."""
-    if "httpx" not in sys.modules and _PROGRAM not in sys.modules:
-        sys.modules[_PROGRAM] = None  # type: ignore[assignment]  # the import system's way to say "not there"
-        try:
-            import httpx  # noqa: PLC0415
-        finally:
-            sys.modules.pop(_PROGRAM, None)
-        # it would write every address into the engine's log, and with them what registries sign them by
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-    import httpx  # noqa: PLC0415
-
-    return httpx
+def _quiet_httpx() -> ModuleType:
+    """Give httpx, which does not log: it would write every address into the engine's log, with what it is signed by."""
+    module = load_httpx()
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return module
 
 
 class Transport:
@@ -129,7 +120,7 @@ class Transport:
 
 
 def _client(endpoint: Endpoint) -> httpx.AsyncClient:
-    module = load_httpx()
+    module = _quiet_httpx()
     verify: Any = _tls(endpoint) if endpoint.base.startswith("https:") else False
     # Nothing is unpacked on the way: digests are those of what was sent.
     headers = {"User-Agent": f"pydockmagic/{__version__} (linux)", "Accept-Encoding": "identity"}
@@ -153,7 +144,7 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
-        context = load_httpx().create_ssl_context()
+        context = _quiet_httpx().create_ssl_context()
         with contextlib.suppress(OSError, ssl.SSLError):
             context.load_default_certs()
     for folder in endpoint.certificates:
