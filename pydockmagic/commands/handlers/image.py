@@ -24,6 +24,7 @@ from .sink import Sink
 if TYPE_CHECKING:
     from pydockmagic.commands.context import Context
     from pydockmagic.commands.grammar import Parsed
+    from pydockmagic.oci.reference import Reference
 
 __all__ = ["history", "import_", "load", "ls", "prune", "pull", "push", "remove", "save", "search", "tag"]
 
@@ -113,21 +114,29 @@ def deleted_images(deleted: list[dict[str, str]]) -> str:
     return f"Deleted Images:\n{''.join(lines)}\n"
 
 
-def pull(parsed: Parsed, context: Context) -> Result:
-    """``docker pull``."""
-    quiet, everything = parsed.flag("quiet"), parsed.flag("all-tags")
-    sink = Sink(context, live=not quiet)
+def _named(parsed: Parsed, sink: Sink) -> Reference:
+    """Give what is pulled or pushed: one tag, which may be the default, or with ``-a`` a whole repository."""
     try:
         reference = normalized(parsed.arguments[0])
     except ValueProblem as problem:
         raise sink.failure(str(problem)) from None
+    everything = parsed.flag("all-tags")
     if everything and not reference.is_name_only:
         raise sink.failure("tag can't be used with --all-tags/-a")
-    if not everything and reference.is_name_only:
-        reference = reference.with_default_tag()
-        if not quiet:
-            sink.out(f"Using default tag: {reference.tag}\n")
-    label = None if everything else reference.digest or reference.tag
+    if everything or not reference.is_name_only:
+        return reference
+    tagged = reference.with_default_tag()
+    if not parsed.flag("quiet"):
+        sink.out(f"Using default tag: {tagged.tag}\n")
+    return tagged
+
+
+def pull(parsed: Parsed, context: Context) -> Result:
+    """``docker pull``."""
+    quiet = parsed.flag("quiet")
+    sink = Sink(context, live=not quiet)
+    reference = _named(parsed, sink)
+    label = None if parsed.flag("all-tags") else reference.digest or reference.tag
     try:
         platform = parsed.text("platform") or None
         auth = CredentialsFile(context.environ).header_for(reference)
@@ -141,18 +150,9 @@ def pull(parsed: Parsed, context: Context) -> Result:
 
 def push(parsed: Parsed, context: Context) -> Result:
     """``docker push``."""
-    quiet, everything = parsed.flag("quiet"), parsed.flag("all-tags")
+    quiet = parsed.flag("quiet")
     sink = Sink(context, live=not quiet)
-    try:
-        reference = normalized(parsed.arguments[0])
-    except ValueProblem as problem:
-        raise sink.failure(str(problem)) from None
-    if everything and not reference.is_name_only:
-        raise sink.failure("tag can't be used with --all-tags/-a")
-    if not everything and reference.is_name_only:
-        reference = reference.with_default_tag()
-        if not quiet:
-            sink.out(f"Using default tag: {reference.tag}\n")
+    reference = _named(parsed, sink)
     try:
         auth = CredentialsFile(context.environ).header_for(reference)
         with context.client.image_push(reference.familiar_name, tag=reference.tag or None, auth=auth) as messages:
