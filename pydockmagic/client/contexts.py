@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,25 +86,21 @@ class ContextStore:
             return DockerContext(DEFAULT, _DEFAULT_HOST, "Current DOCKER_HOST based configuration")
         path = self.meta_path(name) / "meta.json"
         try:
-            meta = json.loads(path.read_bytes())
-            endpoint = meta["Endpoints"]["docker"]
-            host, description = str(endpoint["Host"]), str((meta.get("Metadata") or {}).get("Description", ""))
-            unverified = bool(endpoint.get("SkipTLSVerify", False))
+            found = _read_meta(name, path.read_bytes())
         except FileNotFoundError:
             raise BadAddress(f'context "{name}": context not found: open {path}: no such file or directory') from None
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise BadAddress(f'context "{name}": cannot be read: {error}') from None
-        folder = self.tls_path(name) / "docker"
-        tls = TlsFiles.inside(folder, verify=not unverified) if folder.is_dir() else None
-        if tls is None and unverified:
-            tls = TlsFiles(verify=False)
-        return DockerContext(name, host, description, tls, unverified)
+        folder, verify = self.tls_path(name) / "docker", not found.skip_tls_verify
+        if folder.is_dir():
+            return replace(found, tls=TlsFiles.inside(folder, verify=verify))
+        return found if verify else replace(found, tls=TlsFiles(verify=False))
 
-    def put(self, context: DockerContext, *, replace: bool = False) -> None:
+    def put(self, context: DockerContext, *, overwrite: bool = False) -> None:
         """Keep a context; its certificates are copied. Raises ``BadAddress`` for a name that cannot be or is taken."""
         check_name(context.name)
         meta = self.meta_path(context.name)
-        if not replace and (meta / "meta.json").exists():
+        if not overwrite and (meta / "meta.json").exists():
             raise BadAddress(f'context "{context.name}" already exists')
         pieces = _read_pieces(context.tls)
         folder = self.tls_path(context.name)
@@ -133,18 +129,15 @@ class ContextStore:
         """Keep an exported context under a name. Raises ``BadAddress`` where the archive is not one."""
         members = _members(archive)
         try:
-            meta = json.loads(members["meta.json"])
-            endpoint = meta["Endpoints"]["docker"]
-            host, unverified = str(endpoint["Host"]), bool(endpoint.get("SkipTLSVerify", False))
-            description = str((meta.get("Metadata") or {}).get("Description", ""))
+            found = _read_meta(name, members["meta.json"])
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadAddress("unexpected context file: meta.json is missing or cannot be read") from None
         with tempfile.TemporaryDirectory() as folder:
             pieces = [piece for piece in _PIECES if f"tls/docker/{_PIECES[piece]}" in members]
             for piece in pieces:
                 _write(Path(folder) / _PIECES[piece], members[f"tls/docker/{_PIECES[piece]}"])
-            tls = TlsFiles.inside(Path(folder), verify=not unverified) if pieces else None
-            self.put(DockerContext(name, host, description, tls, unverified))
+            tls = TlsFiles.inside(Path(folder), verify=not found.skip_tls_verify) if pieces else None
+            self.put(replace(found, tls=tls))
 
     def remove(self, name: str) -> None:
         """Forget a context and its certificates. Raises ``BadAddress`` where there is none of that name."""
@@ -168,6 +161,15 @@ def described(context: DockerContext) -> dict[str, Any]:
     metadata = {"Description": context.description} if context.description else {}
     endpoint = {"Host": context.host, "SkipTLSVerify": context.skip_tls_verify}
     return {"Name": context.name, "Metadata": metadata, "Endpoints": {"docker": endpoint}}
+
+
+def _read_meta(name: str, text: bytes) -> DockerContext:
+    """Read a ``meta.json``, which knows nothing of certificates; what is wrong with it is raised as it comes."""
+    meta = json.loads(text)
+    endpoint = meta["Endpoints"]["docker"]
+    description = str((meta.get("Metadata") or {}).get("Description", ""))
+    unverified = bool(endpoint.get("SkipTLSVerify", False))
+    return DockerContext(name, str(endpoint["Host"]), description, skip_tls_verify=unverified)
 
 
 def _members(archive: bytes) -> dict[str, bytes]:

@@ -117,7 +117,7 @@ def update(parsed: Parsed, context: Context) -> Result:
     changed = _with_endpoint(store.get(name), parsed, store, sink)
     if parsed.given("description"):
         changed = replace(changed, description=parsed.text("description"))
-    store.put(changed, replace=True)
+    store.put(changed, overwrite=True)
     sink.out(f"{name}\n")
     sink.err(f'Successfully updated context "{name}"\n')
     return sink.result()
