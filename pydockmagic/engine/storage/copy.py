@@ -46,19 +46,12 @@ class CopyDriver:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o710)
         self._filesystem = filesystem
         self._trash = Trash(self._data_root / "trash")
-        for half_made in self._home.glob(".new-*"):
-            self._trash.discard(half_made)
+        self._trash.discard_half_made(self._home)
 
     def create(self, key: str, layers: Sequence[Path]) -> None:
         """Copy what is seen through ``layers`` (topmost first)."""
-        stage = self._home / f".new-{key}"
-        self._trash.discard(stage)
-        try:
+        with self._trash.staged(self._home / key) as stage:
             self._make(stage, layers)
-        except BaseException:  # a full disk, say
-            self._trash.discard(stage)
-            raise
-        stage.rename(self._home / key)
 
     def _make(self, stage: Path, layers: Sequence[Path]) -> None:
         stage.mkdir(mode=0o710)

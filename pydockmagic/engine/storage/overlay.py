@@ -40,19 +40,12 @@ class OverlayDriver:
         self._nothing = self._home / ".empty"
         self._nothing.mkdir(exist_ok=True, mode=0o755)
         detach_below(self._home)
-        for half_made in self._home.glob(".new-*"):
-            self._trash.discard(half_made)
+        self._trash.discard_half_made(self._home)
 
     def create(self, key: str, layers: Sequence[Path]) -> None:
         """Make an empty writable layer over ``layers`` (topmost first)."""
-        stage = self._home / f".new-{key}"
-        self._trash.discard(stage)
-        try:
+        with self._trash.staged(self._home / key) as stage:
             self._make(stage, layers)
-        except BaseException:  # a full disk, say
-            self._trash.discard(stage)
-            raise
-        stage.rename(self._home / key)
 
     def _make(self, stage: Path, layers: Sequence[Path]) -> None:
         stage.mkdir(mode=0o710)

@@ -12,9 +12,13 @@ import queue
 import stat
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["Trash", "delete_tree"]
+
+
+_STAGE = ".new-"
 
 
 class Trash:
@@ -32,6 +36,23 @@ class Trash:
         except FileNotFoundError:
             return
         _sweeper.put(target)
+
+    @contextlib.contextmanager
+    def staged(self, path: Path) -> Iterator[Path]:
+        """Give a place to make something; it becomes ``path`` when it is whole, and goes where that fails."""
+        stage = path.with_name(f"{_STAGE}{path.name}")
+        self.discard(stage)
+        try:
+            yield stage
+        except BaseException:  # a full disk, say
+            self.discard(stage)
+            raise
+        stage.rename(path)
+
+    def discard_half_made(self, home: Path) -> None:
+        """Throw away what a killed engine had ``staged`` in a folder."""
+        for half_made in home.glob(f"{_STAGE}*"):
+            self.discard(half_made)
 
     def empty(self) -> None:
         """Delete, in the background, whatever an earlier engine left."""
