@@ -37,28 +37,39 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]
         yield theirs, ours
 
 
+_TELLINGS = 3
+"""How often dockerd may tell a story: where it races with itself, its answers differ from one time to the next."""
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_both_tell_the_same_story(hosts: tuple[str, str], name: str, tmp_path: Path) -> None:
-    folders = (tmp_path / "theirs", tmp_path / "ours")
+    folders = [tmp_path / who for who in ("ours", "theirs", *(f"theirs-{again}" for again in range(2, _TELLINGS + 1)))]
     for folder in folders:
         folder.mkdir()
     with ThreadPoolExecutor(2) as pool:
-        theirs, ours = pool.map(lambda host, folder: tell(host, STORIES[name], folder), hosts, folders)
+        ours, first = pool.map(lambda host, folder: tell(host, STORIES[name], folder), hosts[::-1], folders)
     kept = {command: reason for (story, command), reason in DIFFERENCES.items() if story == name}
-    different = _different(theirs, ours, kept)
+    tellings = [first]
+    for folder in folders[2:]:
+        if not (_different(tellings, ours, kept) or _other_events(tellings, ours, name)):
+            break
+        tellings.append(tell(hosts[0], STORIES[name], folder))
+    different = _different(tellings, ours, kept)
     assert not different, "\n".join(different)
-    if name not in WITHOUT_EVENTS:
-        assert calm(ours.events) == calm(theirs.events)
+    assert not _other_events(tellings, ours, name), (ours.events, [told.events for told in tellings])
 
 
-def _different(theirs: Told, ours: Told, kept: dict[str, str]) -> list[str]:
+def _different(tellings: list[Told], ours: Told, kept: dict[str, str]) -> list[str]:
+    """Give the steps that came out here as they never did at dockerd."""
     found = []
-    for recorded, now in zip(theirs.steps, ours.steps, strict=True):
+    for now, *answers in zip(ours.steps, *(told.steps for told in tellings), strict=True):
         if any(re.search(pattern, now.command) for pattern in kept):
             continue
-        same = as_dockerd_28(recorded.text) == as_dockerd_28(now.text)
-        if not same or recorded.exit != now.exit:
-            found.append(
-                f"$ {now.command}\n  dockerd [{recorded.exit}] {recorded.text!r}\n  ours    [{now.exit}] {now.text!r}"
-            )
+        if (now.exit, as_dockerd_28(now.text)) not in {(one.exit, as_dockerd_28(one.text)) for one in answers}:
+            theirs = "".join(f"  dockerd [{one.exit}] {one.text!r}\n" for one in answers)
+            found.append(f"$ {now.command}\n{theirs}  ours    [{now.exit}] {now.text!r}")
     return found
+
+
+def _other_events(tellings: list[Told], ours: Told, name: str) -> bool:
+    return name not in WITHOUT_EVENTS and calm(ours.events) not in [calm(told.events) for told in tellings]
