@@ -244,7 +244,10 @@ class Core:
         http = self._client()
         import httpx  # noqa: PLC0415 - loaded by now
 
-        request = http.build_request(method, path, content=content, headers=sent)
+        try:
+            request = http.build_request(method, path, content=content, headers=sent)
+        except httpx.InvalidURL as error:
+            raise ClientError(f"a name of {len(path):,} characters does not fit into a request: {error}") from error
         try:
             response = http.send(request, stream=True)
         except httpx.ConnectError as error:

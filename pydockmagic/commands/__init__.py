@@ -22,7 +22,7 @@ from .dockerfiles import complete_dockerfile, explain_instruction
 from .errors import CommandError, Interrupted, UsageError, WordsError
 from .execute import build, execute, help_text, wants_terminal
 from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
-from .words import split
+from .words import operator, plain_words, split
 
 __all__ = [
     "BuildProgress",
@@ -51,6 +51,8 @@ __all__ = [
     "explain_instruction",
     "grammar",
     "help_text",
+    "operator",
+    "plain_words",
     "split",
     "wants_terminal",
 ]

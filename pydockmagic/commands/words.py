@@ -1,17 +1,22 @@
-"""A line into words, by the rules of the shell: quotes, backslashes, nothing expanded (POSIX shell, 2.2 Quoting).
+"""A line into words, by the rules of the shell: quotes, backslashes, comments (POSIX shell, 2.2 Quoting, 2.3 rule 9).
 
-``$NAME``, ``*`` and ``~`` stay as they are: there is no shell here, and the docker command would get what a quoted
-word gives.
+Nothing is expanded. ``$NAME``, ``*`` and ``~`` stay as they are: there is no shell here, and the docker command would
+get what a quoted word gives. So nothing is piped or redirected either; ``operator`` finds what asks for it.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from .errors import WordsError
 
-__all__ = ["split"]
+__all__ = ["open_at_end", "operator", "plain_words", "split"]
 
 _BLANK = " \t\r\n"
 _ESCAPABLE_IN_DOUBLE = '"\\$`\n'
+_OPERATOR = re.compile(r"\|\|?|&&?|;|&>.*|\d?(?:>>?|<<?<?)[^<>]*")
+_PLAIN = re.compile(r"[^\\'\"#]*")
 
 
 def split(line: str) -> list[str]:
@@ -19,16 +24,72 @@ def split(line: str) -> list[str]:
 
     Raises ``WordsError`` for a quote that is never closed or a backslash at the very end.
     """
-    words: list[str] = []
+    return [word for word, _ in _words(line)]
+
+
+def operator(line: str) -> str:
+    """Return the first word that a shell would not hand to a program (``|``, ``&&``, ``> FILE``), or nothing.
+
+    Only whole words without quotes count. Raises ``WordsError`` as ``split`` does.
+    """
+    return next((word for word in plain_words(line) if _OPERATOR.fullmatch(word)), "")
+
+
+def plain_words(line: str) -> list[str]:
+    """Return the words that stand there without any quoting; raises ``WordsError`` as ``split`` does."""
+    return [word for word, plain in _words(line) if plain]
+
+
+def open_at_end(line: str, quote: str = "") -> str:
+    r"""Return what keeps a line (without its line end) from ending here: a quote that is open, a backslash, or nothing.
+
+    ``quote`` is the quote that was open where the line begins.
+    """
+    position = 0
+    while position < len(line):
+        if quote == "'":
+            end = line.find("'", position)
+            if end < 0:
+                return quote
+            position, quote = end + 1, ""
+            continue
+        position = _PLAIN.match(line, position).end()  # type: ignore[union-attr]  # matches always
+        char = line[position : position + 1]
+        if char == "#":
+            if not quote and (position == 0 or line[position - 1] in _BLANK):
+                return ""
+            position += 1
+            continue
+        if char == "\\":
+            if position + 1 == len(line):
+                return quote or "\\"
+            position += 2
+        elif char:
+            if not quote:
+                quote = char
+            elif char == quote:
+                quote = ""
+            position += 1
+    return quote
+
+
+def _words(line: str) -> Iterator[tuple[str, bool]]:
+    """Yield the words, each with whether it stands there without any quoting."""
     position = 0
     while True:
         while position < len(line) and line[position] in _BLANK:
             position += 1
+        if line[position : position + 1] == "#":  # a comment, to the end of its line
+            position = line.find("\n", position)
+            if position < 0:
+                return
+            continue
         if position == len(line):
-            return words
+            return
+        begin = position
         word, position = _word(line, position)
         if word is not None:
-            words.append(word)
+            yield word, line[begin:position] == word
 
 
 def _word(line: str, position: int) -> tuple[str | None, int]:
@@ -40,7 +101,7 @@ def _word(line: str, position: int) -> tuple[str | None, int]:
         if char == "'":
             end = line.find("'", position + 1)
             if end < 0:
-                raise WordsError(f"no closing quotation: the ' at column {position + 1} is never closed", 1)
+                raise _unclosed("'", position)
             parts.append(line[position + 1 : end])
             position, quoted = end + 1, True
         elif char == '"':
@@ -49,7 +110,11 @@ def _word(line: str, position: int) -> tuple[str | None, int]:
             quoted = True
         elif char == "\\":
             if position + 1 == len(line):
-                raise WordsError("nothing follows the backslash at the end of the line", 1)
+                raise WordsError(
+                    "nothing follows the backslash at the end of the line",
+                    1,
+                    hint="Remove it, or go on in the next line.",
+                )
             if line[position + 1] != "\n":
                 parts.append(line[position + 1])
                 quoted = True
@@ -74,4 +139,12 @@ def _double_quoted(line: str, start: int) -> tuple[str, int]:
             continue
         parts.append(char)
         position += 1
-    raise WordsError(f'no closing quotation: the " at column {start + 1} is never closed', 1)
+    raise _unclosed('"', start)
+
+
+def _unclosed(quote: str, position: int) -> WordsError:
+    return WordsError(
+        f"no closing quotation: the {quote} at column {position + 1} is never closed",
+        1,
+        hint="Close it, or put a backslash before it where it stands for itself.",
+    )

@@ -19,6 +19,7 @@ def load(shell: InteractiveShell) -> DockMagic:
     from .completion import Matcher  # noqa: PLC0415
     from .formatters import teach  # noqa: PLC0415
     from .magics import DockMagic  # noqa: PLC0415
+    from .transform import transform  # noqa: PLC0415
 
     unload(shell)
     replaced: dict[tuple[str, str], Any] = {}
@@ -31,6 +32,7 @@ def load(shell: InteractiveShell) -> DockMagic:
     teach(magics)
     matcher = Matcher(magics)
     shell.Completer.custom_matchers.append(matcher)
+    shell.input_transformers_cleanup.insert(0, transform)
     setattr(shell, _KEY, (magics, matcher, replaced))
     return magics
 
@@ -41,6 +43,7 @@ def unload(shell: InteractiveShell) -> None:
     if kept is None:
         return
     from .formatters import forget  # noqa: PLC0415
+    from .transform import transform  # noqa: PLC0415
 
     magics, matcher, replaced = kept
     magics.close()
@@ -52,6 +55,8 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind][name] = function
     if matcher in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(matcher)
+    if transform in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(transform)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
     delattr(shell, _KEY)

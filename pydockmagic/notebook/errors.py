@@ -7,6 +7,7 @@ from typing import Any
 __all__ = ["DockerError"]
 
 _RED, _SOFT, _END = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+_WIDEST = 1000
 
 
 class DockerError(Exception):
@@ -24,9 +25,29 @@ class DockerError(Exception):
         self.hint = hint
         self.result = result
 
+    def advise(self, advice: str) -> None:
+        """Take advice that fits better than what docker says in general (its usage, its help); none changes nothing."""
+        if advice and advice not in self.hint:
+            self.hint = advice
+
+    def suggest(self, step: str) -> None:
+        """Name the next step, above what docker says in general; where one was named already nothing changes."""
+        if step and (not self.hint or self.hint.startswith(("Usage:", "Run '", "See '"))):
+            self.hint = "\n".join(part for part in (step, self.hint) if part)
+
+    def add(self, remark: str) -> None:
+        """Add a remark below the next step."""
+        self.hint = "\n".join(part for part in (self.hint, remark) if part)
+
     def _render_traceback_(self) -> list[str]:
-        """Give the lines that are shown instead of a traceback."""
-        lines = [f"{_RED}{self.message}{_END}"]
+        """Give the lines that are shown instead of a traceback; a word of a megabyte is not shown whole."""
+        lines = [f"{_RED}{_cut(self.message)}{_END}"]
         if self.hint:
-            lines.append(f"{_SOFT}{self.hint}{_END}")
+            lines.append(f"{_SOFT}{_cut(self.hint)}{_END}")
         return lines
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _WIDEST:
+        return text
+    return f"{text[:_WIDEST]}... ({len(text) - _WIDEST:,} characters more)"

@@ -7,7 +7,6 @@ command's own nouns. The magics know no option themselves: the grammar in ``comm
 from __future__ import annotations
 
 import re
-import shlex
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum, Float, Int, Unicode, observe
 
+from .advice import advice, dockerfile_advice, next_step
+from .cells import CellCommand, clean, commands_of
 from .errors import DockerError
+from .mistakes import check_cell, check_command, check_dockerfile, check_line
+from .running import Finishing, display_asked, refuse_failure, take_context, what_was_done
 from .session import Session, guarded
 from .variables import expand
 
@@ -28,10 +31,6 @@ if TYPE_CHECKING:
     from .live import LiveViews
 
 __all__ = ["DockMagic"]
-
-# What graders leave in the place of an answer: nbgrader the one, otter the other.
-_STUB = re.compile(r"^\s*raise NotImplementedError(\(\))?\s*$|\A\s*\.\.\.\s*\Z", re.MULTILINE)
-_TAKES_INPUT = {"run", "exec", "create", "start", "attach"}
 
 
 @magics_class
@@ -100,51 +99,49 @@ class DockMagic(Magics):
         As a cell, ``%%docker`` runs many, one a line, and stops at the first that fails; ``%%docker run -i ...`` hands
         the cell to the one command as its standard input. ``{name}`` stands for the Python variable ``name``.
         """
-        if cell is None or line.strip():
-            return self._one([], line, cell)
-        return self._many(cell)
+        return self._one("docker", line, cell)
 
     @no_var_expand
     @line_cell_magic
     def container(self, line: str, cell: str | None = None) -> Any:
         """Manage containers: ``%container run``, ``ls``, ``stop``, ``rm`` ...; a cell is the standard input."""
-        return self._one(["container"], line, cell)
+        return self._one("container", line, cell)
 
     @no_var_expand
     @line_cell_magic
     def image(self, line: str, cell: str | None = None) -> Any:
         """Manage images: ``%image ls``, ``build``, ``inspect``, ``rm`` ...; a cell is the standard input."""
-        return self._one(["image"], line, cell)
+        return self._one("image", line, cell)
 
     @no_var_expand
     @line_magic
     def network(self, line: str) -> Any:
         """Manage networks: ``%network ls``, ``create``, ``inspect`` ..."""
-        return self._one(["network"], line, None)
+        return self._one("network", line, None)
 
     @no_var_expand
     @line_magic
     def volume(self, line: str) -> Any:
         """Manage volumes: ``%volume ls``, ``create``, ``inspect`` ..."""
-        return self._one(["volume"], line, None)
+        return self._one("volume", line, None)
 
     @no_var_expand
     @line_magic
     def system(self, line: str) -> Any:
         """Look at the engine as a whole: ``%system info``, ``df``, ``events``, ``prune``."""
-        return self._one(["system"], line, None)
+        return self._one("system", line, None)
 
     @no_var_expand
     @line_magic
     def builder(self, line: str) -> Any:
         """Manage builds: ``%builder build``, ``prune``."""
-        return self._one(["builder"], line, None)
+        return self._one("builder", line, None)
 
     @no_var_expand
     @line_magic
     def context(self, line: str) -> Any:
         """Choose among docker contexts: ``%context ls``, ``use NAME``, ``create`` ..."""
-        return self._one(["context"], line, None)
+        return self._one("context", line, None)
 
     @no_var_expand
     @cell_magic
@@ -155,13 +152,19 @@ class DockMagic(Magics):
         """
         from pydockmagic.commands import build  # noqa: PLC0415
 
-        if not cell.strip() or _STUB.search(cell):
-            raise DockerError("not answered yet: write a Dockerfile in the place of this stub")
-        words, directory = _take_context(self._words(line))
+        cell = clean(cell)
+        with guarded():
+            check_dockerfile(cell)
+        words, directory = take_context(self._words(line))
         output = self._output(source=cell)
-        with guarded(), _Finishing(output, cell) as finishing:
-            context = self.session.context(output, ask=self._ask())
-            finishing.result = build(words, context, dockerfile_text=cell, context_dir=directory)
+        try:
+            with guarded(), Finishing(output, cell) as finishing:
+                context = self.session.context(output, ask=self._ask())
+                finishing.result = build(words, context, dockerfile_text=cell, context_dir=directory)
+        except DockerError as error:
+            error.advise(dockerfile_advice(error.message, cell))
+            error.suggest(next_step(error.message))
+            raise
         return self._shown(finishing.result, output)
 
     # --- looking at things --------------------------------------------------------------------------------------
@@ -233,7 +236,7 @@ class DockMagic(Magics):
         from pydockmagic.commands import execute, wants_terminal  # noqa: PLC0415
 
         with guarded():
-            if (asked := _display_asked(words)) is not None:
+            if (asked := display_asked(words)) is not None:
                 from .looking import DISPLAYS  # noqa: PLC0415
 
                 return DISPLAYS[asked[0]](self, asked[1:])
@@ -244,30 +247,50 @@ class DockMagic(Magics):
             with guarded():
                 return TerminalSession(self, words).begin(self)
         output = self._output()
-        with guarded(), _Finishing(output) as finishing:
+        with guarded(), Finishing(output) as finishing:
             context = self.session.context(output, stdin=stdin, ask=self._ask())
             finishing.result = execute(words, context)
         if self.check:
-            _refuse_failure(finishing.result)
+            refuse_failure(finishing.result)
         return self._shown(finishing.result, output)
 
-    def _one(self, noun: list[str], line: str, cell: str | None) -> Any:
-        words = [*noun, *self._words(line)]
-        if words[:2] == ["context", "use"]:
-            self.session.stop_feed()
-        if cell is not None:
-            _check_input(words)
-        return self.run(words, None if cell is None else cell.encode())
+    def _one(self, magic: str, line: str, cell: str | None) -> Any:
+        """Run the command of a line, the cell below it being its input; a ``%%docker`` cell alone is many of them."""
+        if cell is None:
+            return self._line(magic, line)
+        cell = clean(cell)
+        words = [*_noun(magic), *self._words(line)]
+        with guarded():
+            check_cell(magic, words, cell)
+        return self._line(magic, line, cell) if words else self._many(commands_of(cell))
 
-    def _many(self, cell: str) -> Any:
+    def _line(self, magic: str, line: str, stdin: str | None = None, *, among: bool = False) -> Any:
+        """Run one command; ``among`` others of a ``%%docker`` cell."""
+        try:
+            words = self._words(line)
+            with guarded():
+                check_command(magic, words)
+            words = [*_noun(magic), *words]
+            if words[:2] == ["context", "use"]:
+                self.session.stop_feed()
+            return self.run(words, None if stdin is None else stdin.encode())
+        except DockerError as error:
+            error.advise(advice(line, magic, cell=among))
+            error.suggest(next_step(error.message))
+            raise
+
+    def _many(self, commands: Sequence[CellCommand]) -> Any:
         from .results import show  # noqa: PLC0415
 
         result = None
-        lines = list(_command_lines(cell))
-        for at, line in enumerate(lines):
-            result = self.run(self._words(line.removeprefix("docker ")))
-            _refuse_failure(result)
-            if at < len(lines) - 1:
+        for at, command in enumerate(commands):
+            try:
+                result = self._line("docker", re.sub(r"^docker\s+", "", command.text), among=True)
+                refuse_failure(result)
+            except DockerError as error:
+                error.add(what_was_done(commands, at))
+                raise
+            if at < len(commands) - 1:
                 show(self, result)  # the last one is the cell's value, which IPython shows
         return result
 
@@ -275,6 +298,7 @@ class DockMagic(Magics):
         from pydockmagic.commands import split  # noqa: PLC0415
 
         with guarded():
+            check_line(line)
             return expand(split(line), self.shell.user_ns)
 
     def _output(self, source: str = "") -> NotebookOutput:
@@ -311,100 +335,5 @@ class DockMagic(Magics):
         return result
 
 
-class _Finishing:
-    """Sees to it that progress is drawn a last time, also when the command fails or is interrupted."""
-
-    def __init__(self, output: NotebookOutput, source: str = "") -> None:
-        self._output = output
-        self._source = source
-        self.result: Any = None
-
-    def __enter__(self) -> _Finishing:  # noqa: PYI034 - private
-        """Hand out the place for the result."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Draw, and show the offending line of a Dockerfile that does not even parse."""
-        output = self._output
-        output.finish(self.result if output.build.steps else None)
-        if error is not None and self._source and not output.drew_build:
-            if match := re.search(r"\bline (\d+)", str(error)):
-                from .results import show_lines  # noqa: PLC0415
-
-                show_lines(self._source, int(match[1]))
-        elif self.result is not None and self.result.stderr and not self.result.streamed and not output.wrote:
-            output.write("stderr", self.result.stderr)
-
-
-def _refuse_failure(result: Result | None) -> None:
-    if result is not None and result.exit_code:
-        code = result.exit_code
-        raise DockerError(f"the program ended with exit code {code}", exit_code=code, result=result)
-
-
-def _take_context(words: list[str]) -> tuple[list[str], str | None]:
-    """Take ``--context DIR`` out of the words of ``%%dockerfile``; the others are those of docker build."""
-    rest: list[str] = []
-    directory = None
-    at = 0
-    while at < len(words):
-        word = words[at]
-        if word == "--context":
-            if at + 1 == len(words):
-                raise DockerError("flag needs an argument: --context", exit_code=125)
-            directory = words[at + 1]
-            at += 2
-            continue
-        if word.startswith("--context="):
-            directory = word.removeprefix("--context=")
-        else:
-            rest.append(word)
-        at += 1
-    return rest, directory
-
-
-def _check_input(words: Sequence[str]) -> None:
-    """Refuse a cell below a command that would not read it, rather than drop it silently."""
-    from pydockmagic.commands import grammar  # noqa: PLC0415
-
-    with guarded():
-        found = grammar.find(words)
-        if isinstance(found.entry, grammar.Group) or found.entry.path.rpartition(" ")[2] not in _TAKES_INPUT:
-            return
-        try:
-            parsed = grammar.parse(found.entry, found.name, found.rest)
-        except grammar.HelpAsked:
-            return
-    if "interactive" in found.entry.by_name and not parsed.flag("interactive"):
-        name = found.entry.path
-        raise DockerError(
-            f"the cell is the standard input of docker {name}, which reads it only with -i",
-            hint=f"%%{name} -i {shlex.join(found.rest)}",
-        )
-
-
-def _display_asked(words: Sequence[str]) -> list[str] | None:
-    """Give the path and the arguments of a display, where the words ask for one; help is no display."""
-    from pydockmagic.commands import grammar  # noqa: PLC0415
-
-    if not words or words[0].startswith("-") or words[0] not in grammar.top_level():
-        return None
-    found = grammar.find(words)
-    if isinstance(found.entry, grammar.Group) or not found.entry.display:
-        return None
-    try:
-        return [found.entry.path, *grammar.parse(found.entry, found.name, found.rest).arguments]
-    except grammar.HelpAsked:
-        return None
-
-
-def _command_lines(cell: str) -> list[str]:
-    """Give the commands of a ``%%docker`` cell: a line each, a backslash joins two, ``#`` begins a comment."""
-    joined = re.sub(r"\\\n", "\\\n\0", cell).split("\n")
-    lines: list[str] = []
-    for line in joined:
-        if line.startswith("\0") and lines:
-            lines[-1] += "\n" + line[1:]
-        else:
-            lines.append(line)
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+def _noun(magic: str) -> list[str]:
+    return [] if magic == "docker" else [magic]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -142,12 +143,17 @@ class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():
         from pydockmagic.commands import CommandError  # noqa: PLC0415
 
         if isinstance(error, CommandError):
-            hint = "\n".join(part for part in (error.usage, error.hint) if part)
+            hint = "\n".join(part for part in (error.usage, _in_cell(error.hint)) if part)
             raise DockerError(error.message, exit_code=error.exit_code, hint=hint, result=error.result) from None
         if isinstance(error, ConnectionFailed):
             raise DockerError(str(error), hint=_reconnect(error)) from None
         if isinstance(error, ClientError):
             raise DockerError(str(error)) from None
+
+
+def _in_cell(hint: str) -> str:
+    """Write a hint's command as a cell takes it."""
+    return re.sub(r"^(Run|See) 'docker ", r"\1 '%docker ", hint, flags=re.MULTILINE)
 
 
 def _reconnect(error: Exception) -> str:

@@ -6,8 +6,9 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from pydockmagic.commands import Result
+from pydockmagic.notebook.cells import CellCommand
 from pydockmagic.notebook.errors import DockerError
-from pydockmagic.notebook.magics import _command_lines, _take_context
+from pydockmagic.notebook.running import take_context, what_was_done
 from pydockmagic.notebook.session import guarded
 
 NAMES = {"docker", "container", "image", "network", "volume", "system", "layers", "states", "engine"}
@@ -150,16 +151,23 @@ def test_an_engine_that_does_not_answer_is_named_with_the_next_step(shell, nobod
 
 
 def test_context_may_be_given_either_way():
-    assert _take_context(["-t", "web", "--context", "site"]) == (["-t", "web"], "site")
-    assert _take_context(["--context=site", "-q"]) == (["-q"], "site")
-    assert _take_context(["-t", "web"]) == (["-t", "web"], None)
+    assert take_context(["-t", "web", "--context", "site"]) == (["-t", "web"], "site")
+    assert take_context(["--context=site", "-q"]) == (["-q"], "site")
+    assert take_context(["-t", "web"]) == (["-t", "web"], None)
     with pytest.raises(DockerError, match="flag needs an argument: --context"):
-        _take_context(["--context"])
+        take_context(["--context"])
 
 
-def test_a_docker_cell_is_one_command_a_line():
-    cell = "# first\nimage ls\n\n  docker run --rm busybox \\\n    echo one\nps -a\n"
-    assert _command_lines(cell) == ["image ls", "docker run --rm busybox \\\n    echo one", "ps -a"]
+def test_a_long_docker_cell_tells_of_the_commands_around_the_one_that_failed():
+    commands = [CellCommand(number, f"run {number}") for number in range(1, 21)]
+    assert what_was_done(commands, 9).splitlines() == [
+        "done     6 before these",
+        *(f"done     line {number:>2}  run {number}" for number in (7, 8, 9)),
+        "failed   line 10  run 10",
+        *(f"not run  line {number:>2}  run {number}" for number in range(11, 17)),
+        "not run  4 after these",
+    ]
+    assert what_was_done(commands[:1], 0) == ""
 
 
 def test_a_docker_cell_stops_at_the_first_failure(shell):
@@ -176,6 +184,11 @@ def test_a_docker_cell_stops_at_the_first_failure(shell):
     result = shell.run_cell("%%docker\none\ndocker two\nthree\n")
     assert isinstance(result.error_in_exec, DockerError)
     assert done == [["one"], ["two"]]
+    assert result.error_in_exec.hint.splitlines() == [
+        "done     line 1  one",
+        "failed   line 2  docker two",
+        "not run  line 3  three",
+    ]
 
 
 @pytest.mark.parametrize(

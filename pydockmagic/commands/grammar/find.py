@@ -14,6 +14,9 @@ from .model import Command, Group
 __all__ = ["Found", "find", "names_below", "top_level"]
 
 
+_SWARM = frozenset({"config", "node", "plugin", "secret", "service", "stack", "swarm", "trust"})
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A command or a noun, the name it goes by in messages, and the words that follow."""
@@ -75,11 +78,18 @@ def _unknown(word: str, known: Iterable[str], noun: str = "") -> UsageError:
     import difflib  # noqa: PLC0415 - only for mistakes
 
     before = f"docker {noun} " if noun else "docker "
-    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    close = difflib.get_close_matches(word.lower()[:100], list(known), n=3, cutoff=0.6)
+    close = [before + each for each in close] or _elsewhere(word)
     hint = f"Run 'docker {noun} --help' for more information" if noun else "Run 'docker --help' for more information"
     if close:
-        meant = " or ".join(f"'{before}{each}'" for each in close)
+        meant = " or ".join(f"'{each}'" for each in close)
         hint = f"Did you mean {meant}?\n\n{hint}"
     return UsageError(
         f"docker: unknown command: {before}{word}", 1, usage=f"Usage:  docker {noun}" if noun else "", hint=hint
     )
+
+
+def _elsewhere(word: str) -> list[str]:
+    """Return the commands that go by this word below other nouns, or without one."""
+    found = [path for path, command in commands().items() if word in (command.verb, *command.aliases)]
+    return [f"docker {path}" for path in sorted(found)[:3] if path.split()[0] not in _SWARM]

@@ -131,13 +131,13 @@ class _Reader:
             else:
                 self._cluster(word)
 
-    def _fail(self, message: str) -> UsageError:
+    def _fail(self, message: str, meant: str = "") -> UsageError:
         name = self._parsed.name
         return UsageError(
             message,
             _FLAG_ERROR,
             usage=usage_line(self._command, name),
-            hint=f"Run 'docker {name} --help' for more information",
+            hint=f"{meant}Run 'docker {name} --help' for more information",
         )
 
     def _long(self, word: str) -> None:
@@ -149,7 +149,7 @@ class _Reader:
         if option is None:
             if name == "help":
                 raise HelpAsked(self._command, self._parsed.name)
-            raise self._fail(f"unknown flag: --{name}")
+            raise self._fail(f"unknown flag: --{name}", meant=_alike(name, self._command))
         if not equals:
             if option.kind == "bool":
                 value = "true"
@@ -200,6 +200,16 @@ class _Reader:
             held.extend(value)
         else:
             held.append(value)
+
+
+def _alike(name: str, command: Command) -> str:
+    """Ask whether an option was meant that is written nearly so, or begins so."""
+    import difflib  # noqa: PLC0415 - only for mistakes
+
+    known = [option.name for option in command.options if not option.hidden]
+    close = [each for each in known if len(name) > 1 and each.startswith(name)]
+    close = close or difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.7)
+    return f"Did you mean {' or '.join(f'--{each}' for each in close[:3])}?\n\n" if close else ""
 
 
 _HEIRS = {"time": "timeout"}
