@@ -29,9 +29,9 @@ class SystemCalls(Core):
         answer: Json = self.request("GET", "/info")
         return answer
 
-    def disk_usage(self) -> Json:
-        """Return the space that images, containers, volumes and the build cache take."""
-        answer: Json = self.request("GET", "/system/df")
+    def disk_usage(self, *kinds: str) -> Json:
+        """Return the space that images, containers, volumes and the build cache take, or some kinds (from API 1.42)."""
+        answer: Json = self.request("GET", "/system/df", params={"type": list(kinds)} if kinds else None)
         return answer
 
     def events(

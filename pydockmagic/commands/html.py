@@ -32,6 +32,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def tree(value: Any) -> str:
     """Show JSON as a tree whose branches open and close."""
+    return f'<div style="font-family:monospace;font-size:12px">{_node(value)}</div>'
+
+
+def _node(value: Any) -> str:
     if isinstance(value, Mapping):
         return _branch("{}", [(str(key), item) for key, item in value.items()])
     if isinstance(value, list):
@@ -41,25 +45,25 @@ def tree(value: Any) -> str:
 
 def _branch(empty: str, items: Sequence[tuple[str, Any]]) -> str:
     if not items:
-        return f"<code>{empty}</code>"
+        return empty
     parts = []
     for key, item in items:
         nested = isinstance(item, (Mapping, list)) and len(item) > 0
         if nested:
             label = f"{len(item)} item{'s' if len(item) != 1 else ''}"
             parts.append(
-                f"<details><summary><code>{escape(key)}</code> <small>{label}</small></summary>"
-                f'<div style="margin-left:1.5em">{tree(item)}</div></details>'
+                f'<details><summary style="cursor:pointer">{escape(key)} <small>{label}</small></summary>'
+                f'<div style="margin-left:1.5em">{_node(item)}</div></details>'
             )
         else:
-            parts.append(f"<div><code>{escape(key)}</code>: {tree(item)}</div>")
+            parts.append(f'<div style="overflow-wrap:anywhere">{escape(key)}: {_node(item)}</div>')
     return "".join(parts)
 
 
 def _leaf(value: Any) -> str:
     import json  # noqa: PLC0415
 
-    return f"<code>{escape(json.dumps(value, ensure_ascii=False))}</code>"
+    return escape(json.dumps(value, ensure_ascii=False), quote=False)
 
 
 def build(result: BuildResult) -> str:

@@ -13,7 +13,7 @@ from pydockmagic.client import Client, ClientError
 from pydockmagic.commands.handlers.usage import reading as stats_reading
 from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.followers import SILENT, action_of, container_of
-from pydockmagic.notebook.later import Again
+from pydockmagic.notebook.later import Again, shown_in
 from pydockmagic.notebook.usage import StatsReader
 from pydockmagic.notebook.views import nanoseconds
 from pydockmagic.notebook.widgets.board import BoardRow, BoardView, Reading, legal_actions, row_of
@@ -83,7 +83,7 @@ class BoardKeeper:
         self._moved: set[str] = set()
         self._readers: dict[str, StatsReader] = {}
         self._guard = threading.Lock()
-        self._again = Again(self._look, "pydock-board")
+        self._again = Again(shown_in(widget, self._look), "pydock-board")
         widget.do = self._do
 
     @property
@@ -114,16 +114,13 @@ class BoardKeeper:
             return
         with self._guard:
             moved, self._moved = self._moved, set()
-        try:
-            shown = self.widget.view
-            view = read_board(self._client, (), shown.engine, use=False)
-            names = shown.names
-            mine = [row for row in view.rows if not names or any(_named(row.id, row.name, name) for name in names)]
-            rows = [self._dated(row, afresh=row.id in moved) for row in mine]
-            self.widget.show(BoardView(rows, names, {}, view.engine, view.note))
-            self._watch([row.id for row in rows if row.state in ("running", "paused")])
-        except ClientError as error:
-            self.widget.problem = str(error)
+        shown = self.widget.view
+        view = read_board(self._client, (), shown.engine, use=False)
+        names = shown.names
+        mine = [row for row in view.rows if not names or any(_named(row.id, row.name, name) for name in names)]
+        rows = [self._dated(row, afresh=row.id in moved) for row in mine]
+        self.widget.show(BoardView(rows, names, {}, view.engine, view.note))
+        self._watch([row.id for row in rows if row.state in ("running", "paused")])
 
     def _dated(self, row: BoardRow, *, afresh: bool) -> BoardRow:
         """Note how a container is by now, and since when: the page counts on from there by itself.
@@ -148,7 +145,9 @@ class BoardKeeper:
                 self._readers.pop(gone).stop()
             for container in running[:_WATCHED]:
                 if container not in self._readers:
-                    self._readers[container] = StatsReader(self._client, container, self._take(container))
+                    self._readers[container] = StatsReader(
+                        self._client, container, shown_in(self.widget, self._take(container))
+                    )
 
     def _take(self, container: str) -> Any:
         def take(stats: dict[str, Any]) -> None:

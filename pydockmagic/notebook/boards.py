@@ -128,7 +128,11 @@ class BuildBoard:
         """Write the build as static HTML, the output of each step folded away; that of a failed one is open."""
         rows = [self._row(step) for step in self.steps.values()]
         whole = dict.fromkeys((0, 2, 4, 5), "white-space:nowrap;")
-        body = markup.table(("", "Step", "", "", "Time", "Size"), rows, right=[4, 5], styles=whole) if rows else ""
+        body = (
+            markup.table(("", "Step", "Dockerfile", "What happened", "Time", "Size"), rows, right=[4, 5], styles=whole)
+            if rows
+            else ""
+        )
         failed = self.failed
         below = offending_html(self.source, failed.first_line, failed.last_line) if failed and self.source else ""
         inside = markup.caption(escape(self.headline()), [escape(self.engine)]) + body + below
@@ -231,7 +235,7 @@ def _block(text: str) -> str:
         return ""
     style = (
         "margin:4px 0 4px 0;padding:4px 8px;border-left:3px solid rgba(128,128,128,0.4);font-size:12px;"
-        "white-space:pre-wrap;overflow:auto;max-height:320px;background:none;color:inherit;text-align:left"
+        "font-family:monospace;white-space:pre-wrap;overflow:auto;max-height:320px;background:none;color:inherit;text-align:left"
     )
     return markup.tag("pre", escape(text), style)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pydockmagic.client import Client, ClientError, NotFound
+from pydockmagic.client import Client, NotFound
 from pydockmagic.notebook.insides import read_inside, read_usage
-from pydockmagic.notebook.later import Again
+from pydockmagic.notebook.later import Again, shown_in
+from pydockmagic.notebook.maps import volume_map, volume_sizes
 from pydockmagic.notebook.usage import StatsReader
 from pydockmagic.notebook.views import read_state
 from pydockmagic.notebook.widgets.diagram import GONE
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from pydockmagic.notebook.widgets.sheet_live import SheetWidget
     from pydockmagic.notebook.widgets.states_live import StatesWidget
 
-__all__ = ["SILENT", "InsideFollower", "SheetFollower", "StatesFollower", "action_of", "container_of", "told"]
+__all__ = [
+    "SILENT",
+    "InsideFollower",
+    "SheetFollower",
+    "StatesFollower",
+    "VolumesFollower",
+    "action_of",
+    "container_of",
+    "told",
+]
 
 SILENT = frozenset(
     [
@@ -64,7 +74,7 @@ class SheetFollower:
         self.widget = widget
         self.concerns = concerns
         self._read = read
-        self._again = Again(self._look, "pydock-look")
+        self._again = Again(shown_in(widget, self._look), "pydock-look")
         widget.ask = self._again.ask
         widget.asks = True
 
@@ -86,14 +96,33 @@ class SheetFollower:
         self.widget.problem = reason
 
     def _look(self) -> None:
-        if self.closed:
-            return
-        try:
+        if not self.closed:
             self.widget.show(self._read())
-        except ClientError as error:
-            self.widget.problem = str(error)
-        except Exception as error:  # noqa: BLE001 - a thread's error is shown in the view, whatever it is
-            self.widget.problem = f"{type(error).__name__}: {error}"
+
+
+class VolumesFollower(SheetFollower):
+    """Keeps the map of volumes up to date; what they take is asked apart, since the daemon counts all their files."""
+
+    def __init__(
+        self, widget: SheetWidget, client: Client, names: Sequence[str], engine: str, sizes: Mapping[str, int]
+    ) -> None:
+        self._client, self._names, self._engine = client, names, engine
+        self._sizes = sizes
+        self._count = Again(shown_in(widget, self._ask_sizes), "pydock-sizes")
+        super().__init__(widget, self._fresh, self._is_ours)
+
+    def _is_ours(self, event: dict[str, Any]) -> bool:
+        return event.get("Type") in ("volume", "container") and action_of(event) not in SILENT
+
+    def _fresh(self) -> Sheet:
+        self._count.ask()
+        return volume_map(self._client, self._names, self._engine, self._sizes)
+
+    def _ask_sizes(self) -> None:
+        sizes = volume_sizes(self._client)
+        if sizes != self._sizes and not self.closed:
+            self._sizes = sizes
+            self.widget.show(volume_map(self._client, self._names, self._engine, sizes))
 
 
 class InsideFollower(SheetFollower):
@@ -126,7 +155,7 @@ class InsideFollower(SheetFollower):
         with self._guard:
             self._seen = seen
             if seen.pid and (self._reader is None or not self._reader.alive):
-                self._reader = StatsReader(self._client, seen.id, self._take)
+                self._reader = StatsReader(self._client, seen.id, shown_in(self.widget, self._take))
         return inside_sheet(seen, self._engine)
 
     def _take(self, stats: dict[str, Any]) -> None:
@@ -166,6 +195,9 @@ class StatesFollower:
 
     def refresh(self, event: dict[str, Any]) -> None:
         """Show how it stands with a container now; of one that is gone, what its last events told."""
+        shown_in(self.widget, self._move)(event)
+
+    def _move(self, event: dict[str, Any]) -> None:
         container = container_of(event)
         with self._guard:
             view = self.widget.view
@@ -180,6 +212,9 @@ class StatesFollower:
 
     def catch_up(self) -> None:
         """Ask anew for all containers."""
+        shown_in(self.widget, self._ask)()
+
+    def _ask(self) -> None:
         with self._guard:
             view = self.widget.view
             now = [self._again(each) for each in view.containers]

@@ -5,11 +5,34 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Generic, TypeVar
+from functools import wraps
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
-__all__ = ["Again", "Later"]
+from pydockmagic.client import ClientError
+
+__all__ = ["Again", "Later", "shown_in"]
 
 T = TypeVar("T")
+Taken = ParamSpec("Taken")
+
+
+class _Telling(Protocol):
+    problem: str
+
+
+def shown_in(view: _Telling, work: Callable[Taken, None]) -> Callable[Taken, None]:
+    """Give the same work for a thread or a click: an error of it is shown in the view, where somebody looks."""
+
+    @wraps(work)
+    def shown(*arguments: Taken.args, **options: Taken.kwargs) -> None:
+        try:
+            work(*arguments, **options)
+        except ClientError as error:
+            view.problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, too, is told rather than lost
+            view.problem = f"{type(error).__name__}: {error}"
+
+    return shown
 
 
 class Later(Generic[T]):
@@ -22,6 +45,11 @@ class Later(Generic[T]):
         # With a copy of the context, what the thread sends belongs to the cell that it was started from.
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), daemon=True, name=name)
         self._thread.start()
+
+    def within(self, seconds: float) -> T | None:
+        """Wait so long at most; ``None`` where the value is not there by then, or could not be made."""
+        self._thread.join(seconds)
+        return self._value
 
     def result(self) -> T:
         """Wait for the value; raises what went wrong while it was made."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydockmagic.client import NotFound
 from pydockmagic.notebook.errors import DockerError
-from pydockmagic.notebook.later import Later
+from pydockmagic.notebook.later import Later, shown_in
 from pydockmagic.notebook.views import Kind, layers_of, states_of
 
 if TYPE_CHECKING:
@@ -148,6 +148,24 @@ def build_graph(magics: DockMagic, _names: Sequence[str]) -> Shown:
     return _shown(magics, sheet, lambda: magics.views.sheet(sheet))
 
 
+def volumes(magics: DockMagic, names: Sequence[str]) -> Shown:
+    """Show the map of the volumes, and go on showing it."""
+    from pydockmagic.notebook.maps import volume_map, volume_sizes  # noqa: PLC0415 - only for this look
+
+    client, engine = magics.session.client, magics.session.engine()
+    asked = Later(lambda: volume_sizes(client), "pydock-sizes")
+    sheet = volume_map(client, names, engine)
+    if sizes := asked.within(_PATIENCE) or {}:
+        sheet = volume_map(client, names, engine, sizes)
+
+    def follow() -> LiveView:
+        from pydockmagic.notebook.followers import VolumesFollower  # noqa: PLC0415
+
+        return _followed(magics, VolumesFollower(magics.views.sheet(sheet), client, names, engine, sizes))
+
+    return _shown(magics, sheet, follow)
+
+
 def _mapped(read: ReadSheet, kinds: frozenset[str]) -> Display:
     """Make the display of a sheet that is read again after each event about things of these kinds."""
 
@@ -196,33 +214,33 @@ def _followed(magics: DockMagic, follower: SheetFollower | StatesFollower | Boar
     from pydockmagic.notebook.followers import SheetFollower  # noqa: PLC0415 - with the libraries, loaded by now
 
     widget = follower.widget
-    magics.session.follow().follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
-    # Asked once more now that the feed listens: nothing that happened in between is missed.
-    follower.catch_up()
     if isinstance(follower, SheetFollower):
         follower.widget.ask = lambda: _ask_again(magics, follower)
+
+    def begin() -> None:
+        magics.session.follow().follow(follower, instead=lambda other: getattr(other, "widget", None) is widget)
+        # Asked once more now that the feed listens: nothing that happened in between is missed.
+        follower.catch_up()
+
+    shown_in(widget, begin)()
     return widget
 
 
 def _ask_again(magics: DockMagic, follower: SheetFollower) -> None:
     """Look again because the person asks; where the engine had gone, it is followed again."""
-    from pydockmagic.client import ClientError  # noqa: PLC0415 - loaded by now
-
-    try:
-        magics.session.follow()
-    except ClientError as error:
-        follower.fail(str(error))
-        return
+    magics.session.follow()
     follower.catch_up()
 
 
+_PATIENCE = 0.5
+"""Seconds that a display waits for what it can do without."""
 _LAYERS = "%layers [--type image|container] [--files] NAME, or %layers IMAGE IMAGE to compare two"
 
 DISPLAYS: dict[str, Display] = {
     "container board": board,
     "builder graph": build_graph,
     "network map": _mapped(_from_maps("network_map"), frozenset({"network", "container"})),
-    "volume map": _mapped(_from_maps("volume_map"), frozenset({"volume", "container"})),
+    "volume map": volumes,
     "image tree": _mapped(_from_maps("image_tree"), frozenset({"image"})),
 }
 """Who draws the displays of the grammar."""

@@ -322,7 +322,9 @@ class DockMagic(Magics):
             return None
         self.session.logs += 1
         part = f"-{self.session.logs}" if self.session.logs > 1 else ""
-        return Path(self.logs) / f"cell-{self.shell.execution_count}{part}.log"
+        # IPython counts a cell before it runs, or after, by its version; its number is that of what was typed.
+        typed = len(self.shell.history_manager.input_hist_parsed) - 1
+        return Path(self.logs) / f"cell-{typed}{part}.log"
 
     def _ask(self) -> Any:
         kernel = getattr(self.shell, "kernel", None)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pydockmagic.client import ClientError
 from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.widgets.image_tree import ImageLayer, ImageSeen, tree_sheet
 from pydockmagic.notebook.widgets.layers import described
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pydockmagic.client import Client
     from pydockmagic.notebook.widgets.sheet import Sheet
 
-__all__ = ["image_tree", "network_map", "volume_map"]
+__all__ = ["image_tree", "network_map", "volume_map", "volume_sizes"]
 
 _ANY = {"0.0.0.0", "::", "", None}  # noqa: S104 - read, not listened on
 _QUIET = {"host", "none"}
@@ -85,10 +86,23 @@ def _published(ports: Iterable[Mapping[str, Any]]) -> list[Published]:
     return list(found)
 
 
-def volume_map(client: Client, names: Sequence[str], engine: str = "") -> Sheet:
+def volume_sizes(client: Client) -> dict[str, int]:
+    """Ask what the volumes take: the daemon counts their files. Empty where it would have to count all else as well."""
+    if not client.at_least("1.42"):
+        return {}
+    try:
+        found = client.disk_usage("volume").get("Volumes") or ()
+    except ClientError:
+        return {}  # the map is complete without
+    sizes = {str(each["Name"]): int((each.get("UsageData") or {}).get("Size", -1)) for each in found}
+    return {name: size for name, size in sizes.items() if size >= 0}
+
+
+def volume_map(client: Client, names: Sequence[str], engine: str = "", sizes: Mapping[str, int] | None = None) -> Sheet:
     """Read the map of the volumes of these names, or of all. Raises ``DockerError`` for an unknown one."""
+    known = sizes or {}
     found = client.volumes().get("Volumes") or ()
-    volumes = [Volume(str(each["Name"]), str(each.get("Driver", ""))) for each in found]
+    volumes = [Volume(str(each["Name"]), str(each.get("Driver", "")), known.get(str(each["Name"]))) for each in found]
     for name in names:
         if not any(name == each.name for each in volumes):
             raise DockerError(

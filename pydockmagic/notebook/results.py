@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["represent", "show", "show_lines"]
 
+_WHOLE = 32
+"""Letters of a cell that is not broken."""
+
 
 def show(magics: DockMagic, result: Any) -> None:
     """Show a result, unless the running cell has shown it already while the command ran."""
@@ -74,10 +77,14 @@ def _table(result: TableResult, engine: str) -> str:
 
 
 def _cell(value: Any) -> str:
+    """Give a cell: a short one (an id, an age) stays whole, a long one breaks where it must."""
     text = str(value)
-    return markup.tag("span", escape(text), "white-space:pre-wrap;overflow-wrap:anywhere")
+    if len(text) <= _WHOLE:
+        return markup.tag("span", escape(text), "white-space:pre")
+    return markup.tag(
+        "span", escape(text), "display:inline-block;min-width:16em;white-space:pre-wrap;overflow-wrap:anywhere"
+    )
 
 
 def _tree_view(result: InspectResult, engine: str) -> str:
-    own = result._repr_html_()
-    return _framed(markup.tag("div", own or "", "font-size:13px"), engine)
+    return _framed(result._repr_html_() or "", engine)

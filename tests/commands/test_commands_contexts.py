@@ -53,7 +53,10 @@ def test_a_context_made_here_is_dockers_too(context, theirs, tmp_path):
 
 def test_a_context_made_by_docker_is_ours_too(context, theirs):
     theirs("create", "far", "--docker", "host=ssh://me@far", "--description", "far away")
-    rows = {row["Name"]: row for row in docker("context ls", context)}
+    listed = docker("context ls", context)
+    assert "<td" in (page := listed._repr_html_())
+    assert ">far<" in page
+    rows = {row["Name"]: row for row in listed}
     assert rows["far"]["DockerEndpoint"] == "ssh://me@far"
     assert rows["far"]["Description"] == "far away"
     assert docker("context inspect -f '{{.Endpoints.docker.Host}}' far", context).stdout == "ssh://me@far\n"

@@ -4,6 +4,7 @@ import pytest
 from support.markup_check import check_static
 from support.samples import LIFECYCLE
 
+from pydockmagic.client import ClientError
 from pydockmagic.engine.containers.lifecycle import rows as lifecycle_rows
 from pydockmagic.notebook.board import BoardKeeper
 from pydockmagic.notebook.widgets.board import PLAIN, BoardView, Reading, legal_actions, row_of
@@ -72,13 +73,17 @@ def test_an_action_that_fails_is_told_at_its_container_and_forgotten_with_the_ne
     def do(action, container):
         done.append(action)
         if action == "rm":
-            raise RuntimeError("cannot remove container")
+            raise ClientError("cannot remove container")
+        if action == "kill":
+            raise KeyError("Pid")
 
     widget.do = do
     widget.perform("rm", ROW.id)
     assert widget.refused == {ROW.id: "cannot remove container"}
+    widget.perform("kill", ROW.id)
+    assert widget.refused == {ROW.id: "KeyError: 'Pid'"}
     widget.perform("stop", ROW.id)
-    assert (widget.refused, widget.busy, done) == ({}, {}, ["rm", "stop"])
+    assert (widget.refused, widget.busy, done) == ({}, {}, ["rm", "kill", "stop"])
 
 
 @pytest.mark.timeout(20)

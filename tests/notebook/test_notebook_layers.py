@@ -54,6 +54,15 @@ def test_displays_are_the_same_in_every_run():
     assert LayersView("other", STACK).token != view().token
 
 
+def test_two_notebooks_that_look_at_the_same_thing_have_displays_of_their_own(monkeypatch):
+    alone = view().token
+    monkeypatch.setenv("JPY_SESSION_NAME", "/course/one.ipynb")  # set by a Jupyter server for its kernels
+    one = view().token
+    assert one == view().token != alone
+    monkeypatch.setenv("JPY_SESSION_NAME", "/course/two.ipynb")
+    assert view().token not in (one, alone)
+
+
 def test_an_instruction_reads_as_in_the_dockerfile_even_from_docker_history():
     assert described(Layer(created_by='/bin/sh -c #(nop)  CMD ["sh"]')) == 'CMD ["sh"]'
     assert described(Layer(created_by="/bin/sh -c make")) == "RUN make"

@@ -117,6 +117,7 @@ def test_one_network_is_shown_with_its_containers_alone(client):
 
 
 DATA, SPARE = Volume("data"), Volume("f" * 64)
+SIZED = [Volume("data", size=2_500_000), Volume("f" * 64, size=0)]
 USERS = [
     User("one", "running", (MountUse("volume", "data", "/data"), MountUse("bind", "/srv", "/in", writable=False))),
     User("two", "exited", (MountUse("volume", "data", "/copy", writable=False),)),
@@ -135,6 +136,16 @@ def test_who_mounts_a_volume_and_what_becomes_of_one_that_nobody_mounts():
     assert words["volume data"].endswith("They see the same files.")
     assert words["bind /srv"] == "/srv (folder of this machine) is mounted by one."
     assert "container three" not in words
+
+
+def test_what_volumes_take_is_told_where_the_daemon_has_counted_it():
+    sheet = volume_sheet(SIZED, USERS)
+    assert "2.5MB in all" in check_static(sheet.html())
+    words = {box.node.key: box.node for box in sheet.graph.nodes}
+    assert words["volume data"].about == "volume, 2.5MB"
+    assert words["volume data"].words.endswith("It takes 2.5MB.")
+    assert [row[1] for row in sheet.sections[0].rows] == ["2.5MB", "0B"]
+    assert "size" not in volume_sheet([DATA, SPARE], USERS).sections[0].head
 
 
 BASE, MORE, WEB, API = (

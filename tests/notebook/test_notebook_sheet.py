@@ -6,8 +6,9 @@ from support.markup_check import check_static
 
 from pydockmagic.notebook.later import Again
 from pydockmagic.notebook.widgets.graph import Line, Node, Row, describe, draw, lay_out
-from pydockmagic.notebook.widgets.sheet import Bar, Code, Section, Sheet, Soft, token_of
+from pydockmagic.notebook.widgets.sheet import Bar, Code, Section, Sheet, Soft
 from pydockmagic.notebook.widgets.sheet_live import SheetWidget
+from pydockmagic.notebook.widgets.tokens import token_of
 
 NODES = [
     Node("web", 0, "web <1>", [Row("172.17.0.2"), Row("172.18.0.2", "eth1")], "container", "web is on two networks."),

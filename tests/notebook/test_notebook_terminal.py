@@ -96,7 +96,7 @@ def test_keys_that_overtake_each_other_are_put_in_order():
     widget = TerminalWidget(TerminalView("t", "title", []), emulator)
     widget.typed = typed.append
     for view, number, text in [("a", 1, "s"), ("b", 0, "x"), ("a", 0, "l"), ("a", 3, "\r"), ("a", 2, " ")]:
-        widget._heard(widget, {"kind": "keys", "view": view, "number": number, "text": text}, [])
+        widget._heard({"kind": "keys", "view": view, "number": number, "text": text})
     assert b"".join(typed) == b"xls \r"
     widget.close()
 

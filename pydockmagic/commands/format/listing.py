@@ -72,7 +72,9 @@ class Listing:
         if form in {"", "table"}:
             if quiet:
                 return Rendered("".join(f"{row.text(self.quiet)}\n" for row in rows), data, [])
-            return Rendered(self._default_table(rows, columns), data, columns)
+            shown = [name for name, _ in columns if self.fields[name].hidden]  # a column all the same, as for contexts
+            told = [{**each, **{name: row.value(name) for name in shown}} for each, row in zip(data, rows, strict=True)]
+            return Rendered(self._default_table(rows, columns), told if shown else data, columns)
         if form == "raw" and self.raw:
             form = f"{self.quiet.lower()}: {{{{.{self.quiet}}}}}" if quiet else self.raw
         elif form == "json":

@@ -7,12 +7,15 @@ ever says "model not found", and in JupyterLab the display is live all the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
+
+from pydockmagic.notebook.later import shown_in
 
 __all__ = ["LiveView", "asset"]
 
@@ -35,6 +38,16 @@ class LiveView(anywidget.AnyWidget):
     summary = traitlets.Unicode(help="A remark beside the title.").tag(sync=True)
     engine = traitlets.Unicode(help="The engine that answered.").tag(sync=True)
     problem = traitlets.Unicode(help="What went wrong; shown in the view.").tag(sync=True)
+
+    def hear(self, handler: Callable[[dict[str, Any]], None]) -> None:
+        """Have messages of the page handled; what goes wrong is shown in the view, whatever it is."""
+        shown = shown_in(self, handler)
+
+        def heard(_widget: object, content: object, _buffers: object) -> None:
+            if isinstance(content, dict):
+                shown(content)
+
+        self.on_msg(heard)
 
     def plain(self) -> str:
         """Give the view as text."""

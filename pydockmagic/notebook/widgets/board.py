@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -9,7 +10,8 @@ from typing import Any
 
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.records import Transition
-from pydockmagic.notebook.widgets.sheet import plural, token_of
+from pydockmagic.notebook.widgets.sheet import plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["ACTIONS", "PLAIN", "SIGNS", "BoardRow", "BoardView", "Reading", "legal_actions", "row_of"]
 
@@ -24,6 +26,8 @@ SIGNS = {
     "removing": "✕",
     "dead": "✕",
 }
+_LONG = 60
+"""Letters of a command in the saved table."""
 _STOPPED = frozenset({"start", "restart", "rm"})
 PLAIN: Mapping[str, frozenset[str]] = {
     "created": _STOPPED,
@@ -107,7 +111,7 @@ class BoardView:
                     f"<b>{escape(row.name)}</b>",
                     sign,
                     escape(row.image),
-                    markup.code(row.command),
+                    markup.code(row.command if len(row.command) <= _LONG else row.command[: _LONG - 1] + "…"),
                     escape(", ".join(row.ports)),
                     f"{bar} {markup.muted(escape(_used(reading)))}",
                 ]
@@ -134,13 +138,19 @@ def row_of(summary: Mapping[str, Any], allowed: Mapping[str, frozenset[str]]) ->
     return BoardRow(
         id=str(summary["Id"]),
         name=str((summary.get("Names") or [summary["Id"][:12]])[0]).lstrip("/"),
-        image=str(summary.get("Image", "")),
+        image=_image(str(summary.get("Image", ""))),
         command=str(summary.get("Command", "")),
         state=state,
         status=str(summary.get("Status", "")),
         ports=_ports(summary.get("Ports") or ()),
         allowed=allowed.get(state, frozenset()),
     )
+
+
+def _image(name: str) -> str:
+    """Shorten an image that has no name, as docker's own list does."""
+    digest = name.removeprefix("sha256:")
+    return digest[:12] if re.fullmatch(r"[0-9a-f]{64}", digest) else name
 
 
 def _ports(ports: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

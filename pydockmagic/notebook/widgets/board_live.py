@@ -9,6 +9,7 @@ from typing import Any
 
 import traitlets
 
+from pydockmagic.client import ClientError
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.base import LiveView, asset
 from pydockmagic.notebook.widgets.board import ACTIONS, SIGNS, BoardRow, BoardView, Reading
@@ -48,7 +49,7 @@ class BoardWidget(LiveView):
             note=view.note,
             **options,
         )
-        self.on_msg(self._clicked)
+        self.hear(self._clicked)
 
     def show(self, view: BoardView) -> None:
         """Show how things stand now; may be called from any thread."""
@@ -89,16 +90,18 @@ class BoardWidget(LiveView):
         try:
             if self.do is not None:
                 self.do(action, container)
-        except Exception as error:  # noqa: BLE001 - shown where the person looks, whatever it is
+        except ClientError as error:
             why = str(error)
+        except Exception as error:  # noqa: BLE001 - shown where the person looks, whatever it is
+            why = f"{type(error).__name__}: {error}"
         with self._guard:
             self.busy = {each: what for each, what in self.busy.items() if each != container}
             if why:
                 self.refused = {**self.refused, container: why}
 
-    def _clicked(self, _widget: object, content: Any, _buffers: object) -> None:
+    def _clicked(self, content: dict[str, Any]) -> None:
         """Do what was clicked, in a thread: a stop may take ten seconds, and the next click does not wait for it."""
-        if not isinstance(content, dict) or content.get("kind") != "do":
+        if content.get("kind") != "do":
             return
         action, container = str(content.get("action")), str(content.get("id"))
         if action in ACTIONS and container not in self.busy:

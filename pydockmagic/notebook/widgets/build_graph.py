@@ -9,7 +9,8 @@ from pydockmagic.dockerfile import Copy, Dockerfile, DockerfileError, Instructio
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.boards import SIGNS, BuildBoard, Step
 from pydockmagic.notebook.widgets.graph import Line, Node, Row, lay_out
-from pydockmagic.notebook.widgets.sheet import Bar, Cell, Code, Section, Sheet, Soft, plural, token_of
+from pydockmagic.notebook.widgets.sheet import Bar, Cell, Code, Section, Sheet, Soft, plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["build_sheet"]
 

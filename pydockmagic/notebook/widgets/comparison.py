@@ -9,7 +9,8 @@ from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.graph import Line, Node, Row, lay_out
 from pydockmagic.notebook.widgets.layers import CHANGES, described
 from pydockmagic.notebook.widgets.records import FileTable, Layer
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, plural, token_of
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["Side", "compare_sheet", "shared_depth"]
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from pydockmagic.notebook.widgets.ink import BOX, LINE, LIT, SOFT, TAKEN, TEXT, begin
 from pydockmagic.notebook.widgets.records import Transition
 
 __all__ = ["GONE", "Arrow", "Box", "Diagram", "draw", "lay_out"]
@@ -53,8 +54,6 @@ _ROUTES: Mapping[Pair, tuple[tuple[Point, ...], Point, str]] = {
     ("paused", GONE): (((770, 152), (770, 278), (84, 278), (84, 242)), (650, 273), "middle"),
     ("dead", GONE): (((232, 316), (56, 316), (56, 242)), (160, 311), "middle"),
 }
-_STROKE, _TEXT, _LIT = "#8a8f98", "#787e88", "#2563eb"
-_TAKEN = "#3b82f6"
 _LINE = 13
 
 
@@ -120,11 +119,7 @@ def draw(
 
     ``lit`` names the containers in each state, ``taken`` the arrows that they went along, ``last`` the newest of those.
     """
-    size = f'viewBox="0 0 {diagram.width} {diagram.height}" width="{diagram.width}" height="{diagram.height}"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui,-apple-system,Segoe UI,sans-serif">',
-        f"<defs>{_head('a', _STROKE)}{_head('b', _TAKEN)}</defs>",
-    ]
+    parts = [begin(diagram.width, diagram.height)]
     # What was taken is drawn last, over the grey.
     ordered = sorted(diagram.arrows, key=lambda arrow: (arrow.source, arrow.target) in taken)
     parts += [_draw_arrow(arrow, taken, last) for arrow in ordered]
@@ -197,27 +192,19 @@ def _towards(here: Point, there: Point, distance: float) -> Point:
     return here[0] + dx * part, here[1] + dy * part
 
 
-def _head(name: str, colour: str) -> str:
-    return (
-        f'<marker id="{name}" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" '
-        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .5 8 4 0 7.5z" fill="{colour}"/></marker>'
-    )
-
-
 def _draw_arrow(arrow: Arrow, taken: Collection[Pair], last: Collection[Pair]) -> str:
     pair = (arrow.source, arrow.target)
     went = pair in taken
-    colour, head = (_TAKEN, "b") if went else (_STROKE, "a")
+    stroke, head = (TAKEN, "b") if went else (LINE, "a")
     width = 3 if pair in last else (1.75 if went else 1)
-    weight = ' font-weight="600"' if went else ""
-    fill = _TAKEN if went else _TEXT
+    fill = f'class="kt" fill="{LIT}" font-weight="600"' if went else SOFT
     lines = "".join(
         f'<tspan x="{arrow.x:.0f}" y="{arrow.y + at * _LINE:.0f}">{escape(text)}</tspan>'
         for at, text in enumerate(arrow.label)
     )
     return (
-        f'<path d="{arrow.path}" fill="none" stroke="{colour}" stroke-width="{width}" marker-end="url(#{head})"/>'
-        f'<text text-anchor="{arrow.anchor}" font-size="11.5"{weight} fill="{fill}">{lines}</text>'
+        f'<path {stroke} d="{arrow.path}" stroke-width="{width}" marker-end="url(#{head})"/>'
+        f'<text {fill} text-anchor="{arrow.anchor}" font-size="11.5">{lines}</text>'
     )
 
 
@@ -228,17 +215,17 @@ def _draw_box(box: Box, names: Collection[str]) -> str:
     if not names:
         dashes = ' stroke-dasharray="4 3"' if box.state == GONE else ""
         return (
-            f'<rect {shape} fill="none" stroke="{_STROKE}"{dashes}/>'
-            f'<text {middle} y="{box.y + 4.5:.1f}" font-size="13" fill="{_TEXT}">{escape(box.state)}</text>'
+            f"<rect {BOX} {shape}{dashes}/>"
+            f'<text {TEXT} {middle} y="{box.y + 4.5:.1f}" font-size="13">{escape(box.state)}</text>'
         )
     ring = (
         f'<rect x="{left - 4:.0f}" y="{top - 4:.0f}" width="{box.width + 8:.0f}" height="{box.height + 8:.0f}" rx="11" '
-        f'fill="none" stroke="{_LIT}" stroke-opacity=".5" stroke-width="2"/>'
+        f'fill="none" stroke="{LIT}" stroke-opacity=".5" stroke-width="2"/>'
     )
     who = ", ".join(names)
     who = who if len(who) <= 18 else who[:17] + "…"
     return (
-        f'{ring}<rect {shape} fill="{_LIT}" stroke="{_LIT}"/>'
+        f'{ring}<rect {shape} fill="{LIT}" stroke="{LIT}"/>'
         f'<text {middle} y="{box.y - 3:.0f}" font-size="13" font-weight="700" fill="#fff">{escape(box.state)}</text>'
         f'<text {middle} y="{box.y + 13:.0f}" font-size="11" fill="#fff">{escape(who)}</text>'
     )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from pydockmagic.notebook.widgets.ink import BOX, LINE, SOFT, TEXT, begin
+
 __all__ = ["MOST_BOXES", "Box", "Graph", "Line", "Node", "Row", "describe", "draw", "lay_out"]
 
 MOST_BOXES = 48
@@ -19,7 +21,6 @@ MOST_BOXES = 48
 _TITLE, _ROW, _PAD, _GAP, _BETWEEN, _MARGIN = 22, 17, 9, 16, 96, 8
 _LETTER, _MONO = 7.9, 6.7
 _NARROW, _WIDE = 120, 330
-_STROKE, _TEXT, _STRONG = "#8a8f98", "#787e88", "#2563eb"
 
 
 @dataclass(frozen=True)
@@ -134,17 +135,11 @@ def describe(graph: Graph) -> str:
 
 
 def draw(graph: Graph) -> str:
-    """Draw as SVG text that lies on white and on black."""
-    size = f'viewBox="0 0 {graph.width} {graph.height}" width="{graph.width}" height="{graph.height}"'
-    head = f'<path d="M0 .5 8 4 0 7.5z" fill="{_STROKE}"/>'
-    marker = 'id="a" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui,-apple-system,Segoe UI,sans-serif">',
-        f'<defs><marker {marker} markerUnits="userSpaceOnUse" orient="auto">{head}</marker></defs>',
-    ]
+    """Draw as SVG text."""
+    parts = [begin(graph.width, graph.height)]
     for line, path in graph.lines:
         end = ' marker-end="url(#a)"' if line.arrow else ""
-        parts.append(f'<path d="{path}" fill="none" stroke="{_STROKE}" stroke-width="1.3"{end}/>')
+        parts.append(f'<path {LINE} d="{path}" stroke-width="1.3"{end}/>')
     parts += [_draw_box(box) for box in graph.nodes]
     return "".join(parts) + "</svg>"
 
@@ -210,24 +205,22 @@ def _draw_box(box: Box) -> str:
     node, x, y = box.node, box.x, box.y
     broken = ' stroke-dasharray="4 3"' if node.faint else ""
     shape = f'x="{x:.0f}" y="{y:.1f}" width="{box.width:.0f}" height="{box.height:.0f}" rx="8"'
-    parts = [f'<rect {shape} fill="{_STROKE}" fill-opacity=".08" stroke="{_STROKE}"{broken}/>']
+    parts = [f"<rect {BOX} {shape}{broken}/>"]
     left, right = x + _PAD + 2, x + box.width - _PAD - 2
     if node.about:
-        parts.append(
-            f'<text x="{left:.0f}" y="{y + _PAD + 8:.1f}" font-size="10.5" fill="{_TEXT}">{escape(node.about)}</text>'
-        )
+        parts.append(f'<text {SOFT} x="{left:.0f}" y="{y + _PAD + 8:.1f}" font-size="10.5">{escape(node.about)}</text>')
     title = fit(node.title, box.width - 2 * _PAD, _LETTER)
     level = box.level(-1) + 5
     parts.append(
-        f'<text x="{left:.0f}" y="{level:.1f}" font-size="13.5" font-weight="700" fill="{_TEXT}">{escape(title)}</text>'
+        f'<text {TEXT} x="{left:.0f}" y="{level:.1f}" font-size="13.5" font-weight="700">{escape(title)}</text>'
     )
     for at, row in enumerate(node.rows):
         level = box.level(at) + 4
-        text = f'y="{level:.1f}" font-size="11" font-family="ui-monospace,Menlo,Consolas,monospace" fill="{_TEXT}"'
+        text = f'y="{level:.1f}" font-size="11" font-family="ui-monospace,Menlo,Consolas,monospace"'
         room = box.width - 2 * _PAD - (len(row.aside) + 2) * _MONO * bool(row.aside)
-        parts.append(f'<text x="{left:.0f}" {text}>{escape(fit(row.text, room, _MONO))}</text>')
+        parts.append(f'<text {TEXT} x="{left:.0f}" {text}>{escape(fit(row.text, room, _MONO))}</text>')
         if row.aside:
-            parts.append(f'<text x="{right:.0f}" text-anchor="end" {text}>{escape(row.aside)}</text>')
+            parts.append(f'<text {SOFT} x="{right:.0f}" text-anchor="end" {text}>{escape(row.aside)}</text>')
     return "".join(parts)
 
 

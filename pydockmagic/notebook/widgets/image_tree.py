@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.graph import Line, Node, Row
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural, token_of
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["ImageLayer", "ImageSeen", "tree_sheet"]
 
@@ -57,6 +59,8 @@ def tree_sheet(images: Sequence[ImageSeen], names: Sequence[str] = (), engine: s
     """Make the display of images by the layers that they share."""
     roots = _grown(images)
     branches = [branch for root in roots for branch in root.every()]
+    for branch in branches:  # names before the ids of images that have lost theirs
+        branch.images.sort(key=lambda name: re.fullmatch("[0-9a-f]{12}", name) is not None)
     once = sum(branch.size for branch in branches)
     alone = sum(layer.size for image in images for layer in image.layers)
     saved = f"; without sharing they would take {markup.size(alone)}" if alone > once else ""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.inside_records import Cgroup, IdRange, Inside, MountSeen, ProcessSeen
 from pydockmagic.notebook.widgets.inside_words import CAPABILITIES, NAMESPACES, STANDARD
-from pydockmagic.notebook.widgets.sheet import Bar, Cell, Code, Section, Sheet, Soft, plural, token_of
+from pydockmagic.notebook.widgets.sheet import Bar, Cell, Code, Section, Sheet, Soft, plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["inside_sheet"]
 

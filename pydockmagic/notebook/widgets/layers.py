@@ -6,7 +6,6 @@ configuration (``CMD``, ``ENV``) made no layer: they stand between the layers, w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -15,6 +14,7 @@ import msgspec
 
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.records import FileColumns, FileTable, Layer, LayerStack
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["CHANGES", "KINDS", "LayersView", "described", "notes", "place"]
 
@@ -66,7 +66,7 @@ class LayersView:
     def token(self) -> str:
         """A name made from what is shown: the same stack has the same one in every run, another stack another."""
         shown = [(layer.chain_id, layer.size, layer.instruction, layer.shared_by) for layer in self.stack.layers]
-        return "layers-" + hashlib.sha256(msgspec.json.encode([self.subject, shown])).hexdigest()[:12]
+        return token_of("layers", self.subject, msgspec.json.encode(shown).decode())
 
     def summary(self) -> str:
         """Give the line over the stack: how many layers, how many bytes."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydockmagic.notebook.widgets.graph import Line, Node, Row
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural, token_of
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["Attached", "Network", "Published", "network_sheet"]
 

@@ -6,7 +6,6 @@ words; bars and pictures only repeat it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -15,7 +14,7 @@ from itertools import zip_longest
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.graph import MOST_BOXES, Graph, Line, Node, describe, draw, lay_out
 
-__all__ = ["Bar", "Code", "Section", "Sheet", "Soft", "cell_text", "picture", "plural", "token_of"]
+__all__ = ["Bar", "Code", "Section", "Sheet", "Soft", "cell_text", "picture", "plural"]
 
 _BAR = 16
 _WIDEST = 72
@@ -108,11 +107,6 @@ def picture(nodes: Sequence[Node], lines: Sequence[Line]) -> tuple[Graph | None,
     if len(nodes) <= MOST_BOXES:
         return lay_out(nodes, lines), []
     return None, [f"There is no picture: {len(nodes)} boxes are too many. Named ones alone have one."]
-
-
-def token_of(kind: str, *about: str) -> str:
-    """Make a token from what is shown."""
-    return f"{kind}-" + hashlib.sha256("\0".join(about).encode()).hexdigest()[:12]
 
 
 def plural(count: int, word: str, many: str = "") -> str:

@@ -32,7 +32,7 @@ class SheetWidget(LiveView):
         self.view = view
         self.ask: Callable[[], None] | None = None
         super().__init__(token=view.token, title=view.subject, engine=view.engine, **_told(view), **options)
-        self.on_msg(self._asked)
+        self.hear(self._asked)
 
     def show(self, view: Sheet) -> None:
         """Show how things stand now; may be called from any thread."""
@@ -63,8 +63,8 @@ class SheetWidget(LiveView):
         """Give the sheet as text."""
         return str(self.view)
 
-    def _asked(self, _widget: object, content: Any, _buffers: object) -> None:
-        if isinstance(content, dict) and content.get("kind") == "again" and self.ask is not None:
+    def _asked(self, content: dict[str, Any]) -> None:
+        if content.get("kind") == "again" and self.ask is not None:
             self.ask()
 
 

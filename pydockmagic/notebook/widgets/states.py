@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from html import escape
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.diagram import GONE, Diagram, draw, lay_out
 from pydockmagic.notebook.widgets.records import StateHistory, StepTaken, Transition
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["StatesView", "clock", "move", "outcome", "shown_name"]
 
@@ -31,8 +31,7 @@ class StatesView:
     @property
     def token(self) -> str:
         """A name made from the containers that are shown."""
-        ids = "\n".join(container.id or container.name for container in self.containers)
-        return "states-" + hashlib.sha256(ids.encode()).hexdigest()[:12]
+        return token_of("states", *(container.id or container.name for container in self.containers))
 
     @property
     def diagram(self) -> Diagram:

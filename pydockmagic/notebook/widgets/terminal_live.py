@@ -11,6 +11,7 @@ from typing import Any
 import traitlets
 
 from pydockmagic.notebook.emulator import Emulator, Row
+from pydockmagic.notebook.later import shown_in
 from pydockmagic.notebook.widgets.base import LiveView, asset
 from pydockmagic.notebook.widgets.terminal import COLOURS, TerminalView
 
@@ -43,7 +44,7 @@ class TerminalWidget(LiveView):
         self._expected: Counter[str] = Counter()
         self._early: dict[tuple[str, int], bytes] = {}
         super().__init__(token=view.token, title=view.title, engine=view.engine, rows=emulator.rows(), **options)
-        self.on_msg(self._heard)
+        self.hear(self._heard)
 
     def feed(self, data: bytes) -> None:
         """Take what the program wrote; the page is told soon. May be called from any thread."""
@@ -53,7 +54,7 @@ class TerminalWidget(LiveView):
             if left <= 0:
                 self._tell_page()
             elif self._timer is None:
-                self._timer = threading.Timer(left, self._later)
+                self._timer = threading.Timer(left, shown_in(self, self._later))
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -87,8 +88,8 @@ class TerminalWidget(LiveView):
         if changed:
             self.send({"kind": "rows", "rows": changed})
 
-    def _heard(self, _widget: object, content: Any, _buffers: object) -> None:
-        if not isinstance(content, dict) or self.ended:
+    def _heard(self, content: dict[str, Any]) -> None:
+        if self.ended:
             return
         if content.get("kind") == "keys":
             self._take_keys(str(content.get("view")), content.get("number"), str(content.get("text", "")).encode())

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydockmagic.notebook import markup
 from pydockmagic.notebook.widgets.graph import Line, Node, Row
-from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural, token_of
+from pydockmagic.notebook.widgets.sheet import Cell, Code, Section, Sheet, Soft, picture, plural
+from pydockmagic.notebook.widgets.tokens import token_of
 
 __all__ = ["MountUse", "User", "Volume", "volume_sheet"]
 
@@ -18,6 +20,8 @@ class Volume:
 
     name: str
     driver: str = "local"
+    size: int | None = None
+    """Bytes, where the daemon has told them."""
 
     @property
     def anonymous(self) -> bool:
@@ -100,6 +104,7 @@ def _drawn(volumes: Sequence[Volume], users: Sequence[User]) -> tuple[list[Node]
         key = f"volume {volume.name}"
         uses = _used_by(key, users)
         about = "volume, anonymous" if volume.anonymous else "volume"
+        about += f", {markup.size(volume.size)}" if volume.size is not None else ""
         rows = [] if uses else [Row("mounted by nobody")]
         nodes.append(Node(key, 1, volume.shown, rows, about, _told(volume, uses), faint=not uses))
     for mount in dict.fromkeys(m for user in users for m in user.mounts if m.kind != "volume"):
@@ -119,11 +124,12 @@ def _called(mount: MountUse) -> str:
 
 
 def _told(volume: Volume, uses: Sequence[tuple[User, MountUse]]) -> str:
+    size = f" It takes {markup.size(volume.size)}." if volume.size is not None else ""
     if not uses:
-        return f"Volume {volume.shown} is mounted by nobody: {_fate(volume)}."
+        return f"Volume {volume.shown} is mounted by nobody: {_fate(volume)}.{size}"
     told = "; ".join(f"{user.name} at {mount.target}, {mount.access}" for user, mount in uses)
     shared = " They see the same files." if len(uses) > 1 else ""
-    return f"Volume {volume.shown} is mounted by {told}.{shared}"
+    return f"Volume {volume.shown} is mounted by {told}.{shared}{size}"
 
 
 def _fate(volume: Volume) -> str:
@@ -132,19 +138,24 @@ def _fate(volume: Volume) -> str:
 
 def _volumes(volumes: Sequence[Volume], users: Sequence[User]) -> Section:
     rows: list[list[Cell]] = []
+    sized = any(volume.size is not None for volume in volumes)
     for volume in volumes:
         uses = _used_by(f"volume {volume.name}", users)
         where = "\n".join(f"{user.name} at {mount.target} ({mount.access})" for user, mount in uses)
         rows.append(
             [
                 Code(volume.shown),
+                *([markup.size(volume.size) if volume.size is not None else ""] if sized else []),
                 Soft("anonymous" if volume.anonymous else volume.driver),
                 where or "nobody",
                 Soft("" if uses else _fate(volume)),
             ]
         )
     notes = ["A volume outlives its containers; what a container writes elsewhere goes with it."]
-    return Section("Who mounts what", ("volume", "driver", "mounted by", ""), rows, opened=True, notes=notes)
+    head = ("volume", *(("size",) if sized else ()), "driver", "mounted by", "")
+    total = f"{markup.size(sum(volume.size or 0 for volume in volumes))} in all" if sized and len(volumes) > 1 else ""
+    right = (1,) if sized else ()
+    return Section("Who mounts what", head, rows, summary=total, opened=True, notes=notes, right=right)
 
 
 def _others(users: Sequence[User]) -> Section:

@@ -1,6 +1,6 @@
 // The board of containers: a row for each, with its buttons and a line of what it used in the last minute.
 function mountBoard(model, root) {
-  const top = head(model);
+  const top = head(model, root);
   const list = element("div", { class: "pydock-board", role: "list" });
   const empty = element("div", { class: "pydock-foot" }, "There are no containers. The next one appears here by itself.");
   const note = element("div", { class: "pydock-foot" }, model.get("note"));
@@ -56,9 +56,8 @@ function mountBoard(model, root) {
   const clock = setInterval(() => model.get("rows").forEach((each) => rows.get(each.id)?.age(each)), 5000);
   draw();
   for (const [id, row] of rows) row.measure(model.get("usage")[id] ?? []);
-  model.on("msg:custom", heard);
-  const stop = watch(model, ["rows", "busy", "refused"], draw);
-  return () => (clearInterval(clock), unhear(), model.off("msg:custom", heard), stop(), top.stop());
+  const stop = watch(model, root, ["rows", "busy", "refused"], draw, heard);
+  return () => (clearInterval(clock), unhear(), stop(), top.stop());
 }
 
 const WHY = { start: "it runs already", stop: "it does not run", pause: "only what runs can be paused", unpause: "it is not paused",

@@ -70,7 +70,7 @@ function fileList(data, note) {
 }
 
 function mountLayers(model, root) {
-  const top = head(model);
+  const top = head(model, root);
   const stack = element("div", { class: "pydock-stack" });
   const rows = model.get("rows");
   const largest = Math.max(1, ...rows.map((row) => row.size));
@@ -115,7 +115,7 @@ function mountLayers(model, root) {
         panel.replaceChildren(element("div", { class: "pydock-problem", role: "alert" }, `The files cannot be shown: ${error.message}`));
       }
     };
-    stops.push(watch(model, ["expanded", "files"], open));
+    stops.push(watch(model, root, ["expanded", "files"], open));
     open();
     return [button, panel];
   }

@@ -61,8 +61,10 @@ function guarded(root, draw) {
   try {
     return draw();
   } catch (error) {
-    root.append(element("div", { class: "pydock-problem", role: "alert" }, `This view failed: ${error.message}`));
     console.error(error);
+    const text = `This view failed: ${error.message}`;
+    if ([...root.querySelectorAll(".pydock-failed")].some((each) => each.textContent === text)) return;
+    root.append(element("div", { class: "pydock-problem pydock-failed", role: "alert" }, text));
   }
 }
 
@@ -71,7 +73,7 @@ function element(name, attributes = {}, ...children) {
     ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4))
     : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), (event) => guarded(made.closest(".pydock-live") ?? made, () => value(event)));
     else if (value === true) made.setAttribute(key, "");
     else if (value !== false && value != null) made.setAttribute(key, value);
   }
@@ -79,12 +81,19 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-function watch(model, names, changed) {
-  for (const name of names) model.on(`change:${name}`, changed);
-  return () => names.forEach((name) => model.off(`change:${name}`, changed));
+// Draws anew when one of these traits changes, and hands on messages of the kernel.
+function watch(model, root, names, changed, heard) {
+  const draw = () => guarded(root, changed);
+  const hear = (message) => guarded(root, () => heard(message));
+  for (const name of names) model.on(`change:${name}`, draw);
+  if (heard) model.on("msg:custom", hear);
+  return () => {
+    names.forEach((name) => model.off(`change:${name}`, draw));
+    if (heard) model.off("msg:custom", hear);
+  };
 }
 
-function head(model) {
+function head(model, view) {
   const title = element("b");
   const about = element("span", { class: "pydock-soft" });
   const problem = element("div", { class: "pydock-problem", role: "alert" });
@@ -101,9 +110,10 @@ function head(model) {
     live = !live;
     now.classList.toggle("pydock-then", !live);
     now.textContent = live ? "live" : "no longer live: the kernel has ended";
+    view.classList.toggle("pydock-over", !live); // what asks the kernel for something goes
   };
   model.on("comm_live_update", turn);
-  const unwatch = watch(model, ["title", "summary", "engine", "problem"], draw);
+  const unwatch = watch(model, view, ["title", "summary", "engine", "problem"], draw);
   const root = element("div", { class: "pydock-head" }, title, about, now);
   return { root, problem, stop: () => (model.off("comm_live_update", turn), unwatch()) };
 }

@@ -1,6 +1,6 @@
 // A sheet: a sentence, perhaps a picture of boxes and lines, and tables that fold away.
 function mountSheet(model, root) {
-  const top = head(model);
+  const top = head(model, root);
   const sentence = element("div", { class: "pydock-sentence", role: "status" });
   const again = element("button", { type: "button", class: "pydock-button", title: "Ask the engine once more",
     onclick: () => model.send({ kind: "again" }) }, "look again");
@@ -45,14 +45,13 @@ function mountSheet(model, root) {
     return !!group && group.ownerSVGElement.press(group, key);
   });
   draw();
-  const stop = watch(model, ["sentence", "sections", "graph", "notes", "asks"], draw);
   const heard = (message) => {
     if (message.kind !== "sections") return;
     for (const [at, section] of Object.entries(message.changed)) model.get("sections")[at] = section;
     draw();
   };
-  model.on("msg:custom", heard);
-  return () => (unhear(), model.off("msg:custom", heard), stop(), top.stop());
+  const stop = watch(model, root, ["sentence", "sections", "graph", "notes", "asks"], draw, heard);
+  return () => (unhear(), stop(), top.stop());
 }
 
 function newSection(told) {

@@ -1,6 +1,6 @@
 // The life cycle of containers: the engine's table of transitions as a drawing, lit as the events come in.
 function mountStates(model, root) {
-  const top = head(model);
+  const top = head(model, root);
   const { boxes, arrows, width, height } = model.get("diagram");
   const drawing = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "pydock-diagram",
     style: `max-width:${width}px` }, heads());
@@ -81,7 +81,7 @@ function mountStates(model, root) {
     }
   }
   draw();
-  const stop = watch(model, ["containers"], draw);
+  const stop = watch(model, root, ["containers"], draw);
   return () => (stop(), top.stop());
 }
 

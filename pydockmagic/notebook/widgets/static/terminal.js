@@ -4,10 +4,11 @@ const KEYS = {
   PageDown: "\x1b[6~", F1: "\x1bOP", F2: "\x1bOQ", F3: "\x1bOR", F4: "\x1bOS", F5: "\x1b[15~", F6: "\x1b[17~",
   F7: "\x1b[18~", F8: "\x1b[19~", F9: "\x1b[20~", F10: "\x1b[21~", F11: "\x1b[23~", F12: "\x1b[24~",
 };
+const BEGUN = (globalThis[Symbol.for("pydock.begun")] ??= new Set());
 const MOVES = { ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F" };
 
 function mountTerminal(model, root) {
-  const top = head(model);
+  const top = head(model, root);
   const screen = element("pre", { class: "pydock-screen", "aria-hidden": "true" });
   const input = element("textarea", { "aria-label": `Terminal: ${model.get("title")}. Shift and Tab leave it.`,
     autocapitalize: "off", autocomplete: "off", autocorrect: "off", spellcheck: "false", rows: 1 });
@@ -110,10 +111,12 @@ function mountTerminal(model, root) {
   const sizes = new ResizeObserver(() => (clearTimeout(timer), (timer = setTimeout(measure, 150))));
   sizes.observe(box);
   const heard = (message) => message.kind === "rows" && drawRows(message.rows);
-  model.on("msg:custom", heard);
-  const stops = [watch(model, ["rows"], drawAll), watch(model, ["cursor"], drawCursor), watch(model, ["ended"], () => (drawCursor(), drawEnd()))];
-  if (document.activeElement === document.body || !model.get("ended")) setTimeout(() => !model.get("ended") && box.isConnected && input.focus({ preventScroll: true }), 50);
-  return () => (sizes.disconnect(), clearTimeout(timer), model.off("msg:custom", heard), stops.forEach((stop) => stop()), top.stop());
+  const stops = [watch(model, root, ["rows"], drawAll, heard), watch(model, root, ["cursor"], drawCursor), watch(model, root, ["ended"], () => (drawCursor(), drawEnd()))];
+  // A terminal that has just begun takes the keys; one that comes into sight again leaves them where they are.
+  const typing = document.activeElement?.matches("input, textarea, [contenteditable=true]");
+  if (!BEGUN.has(model.get("token")) && !typing) setTimeout(() => !model.get("ended") && box.isConnected && input.focus({ preventScroll: true }), 50);
+  BEGUN.add(model.get("token"));
+  return () => (sizes.disconnect(), clearTimeout(timer), stops.forEach((stop) => stop()), top.stop());
 }
 
 // What a key sends; null leaves it to the browser.
