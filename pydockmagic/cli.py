@@ -120,6 +120,10 @@ class TerminalOutput:
         target.write(text.encode("utf-8", "surrogateescape"))
         target.flush()
 
+    def program(self, stream: OutputStream, text: str) -> None:
+        """Write what a program wrote, to the stream that it wrote to."""
+        self.write(stream, text)
+
     def step(self, progress: BuildProgress) -> None:
         """Nothing to add to docker's own text."""
 

@@ -68,7 +68,11 @@ class Output(Protocol):
         ...
 
     def write(self, stream: OutputStream, text: str) -> None:
-        """Show text at once."""
+        """Show docker's own text at once."""
+        ...
+
+    def program(self, stream: OutputStream, text: str) -> None:
+        """Show at once what a container's program wrote."""
         ...
 
     def step(self, progress: BuildProgress) -> None:
@@ -86,6 +90,9 @@ class Quiet:
     draws_progress = False
 
     def write(self, stream: OutputStream, text: str) -> None:
+        """Drop the text."""
+
+    def program(self, stream: OutputStream, text: str) -> None:
         """Drop the text."""
 
     def step(self, progress: BuildProgress) -> None:

@@ -2,7 +2,8 @@
 
 A print goes unflushed to the cell (ipykernel sends what has gathered five times a second; a flush for each would be
 six times as slow), a display is updated at most eight times a second. Nothing is written to the standard error stream,
-not even what a container wrote to its own: graders give no points where a cell has any. The result keeps the two apart.
+not even what a container wrote to its own: graders give no points where a cell has any. Those lines come in their place
+among the others, marked (``marks``), and the result keeps the two apart.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .boards import BuildBoard, PullBoard
 from .flood import Flood
+from .marks import Marks
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -109,11 +111,19 @@ class NotebookOutput:
         self._pull = PullBoard()
         self._pull_canvas: Canvas | None = None
         self.wrote = False
+        self._marks = Marks()
         # Where nothing can be drawn over, or no limit is wanted, every line is shown.
         self._flood = Flood(lines, log, lambda board: Canvas(board, rate)) if draws and lines else None
 
     def write(self, stream: OutputStream, text: str) -> None:  # noqa: ARG002 - both go the same way, see above
-        """Show text; both streams go to the cell's standard output, in the order they came."""
+        """Show docker's own text; both streams go to the cell's standard output, in the order they came."""
+        self._show(self._marks.take("stdout", text))
+
+    def program(self, stream: OutputStream, text: str) -> None:
+        """Show what a program wrote, lines of its standard error marked."""
+        self._show(self._marks.take(stream, text))
+
+    def _show(self, text: str) -> None:
         self.wrote = True
         sys.stdout.write(text if self._flood is None else self._flood.take(text))
 

@@ -97,7 +97,8 @@ class DockMagic(Magics):
         """Run a docker command: ``%docker run --rm busybox date``.
 
         As a cell, ``%%docker`` runs many, one a line, and stops at the first that fails; ``%%docker run -i ...`` hands
-        the cell to the one command as its standard input. ``{name}`` stands for the Python variable ``name``.
+        the cell to the one command as its standard input. ``{name}`` stands for the Python variable ``name``; alone in
+        its word, a list (or the lines of a result) stands for as many words.
         """
         return self._one("docker", line, cell)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import markup
 from .looking import Shown
+from .marks import marked
 from .screen import show_forms
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def represent(result: Result, engine: str = "", *, embedded: bool = True) -> dic
     """Give the forms of a result; none where there is nothing to see."""
     from pydockmagic.commands import BuildResult, InspectResult, TableResult  # noqa: PLC0415
 
-    text = repr(result)
+    text = marked(result.output).removesuffix("\n") if result.output else repr(result)
     if isinstance(result, TableResult) and result.columns:
         return {"text/plain": text, "text/html": _table(result, engine)}
     if isinstance(result, InspectResult) and result.data:

@@ -87,6 +87,10 @@ class _TerminalOutput:
     def write(self, stream: OutputStream, text: str) -> None:  # noqa: ARG002 - a terminal has one stream
         self._terminal.write(text.replace("\n", "\r\n").encode())
 
+    def program(self, stream: OutputStream, text: str) -> None:
+        """Show what a program wrote that has no terminal of its own."""
+        self.write(stream, text)
+
     def step(self, progress: BuildProgress) -> None:
         """Nothing to add to docker's own text."""
 

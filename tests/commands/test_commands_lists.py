@@ -61,16 +61,36 @@ def test_a_list_is_rows_with_the_fields_of_its_templates(context):
     assert bool(result)
 
 
-def test_a_list_becomes_a_data_frame(context, monkeypatch):
-    import sys
-    from types import ModuleType
+def test_a_list_becomes_a_data_frame_of_values_what_docker_shows_first(context):
+    import pandas as pd
 
-    made = []
-    pandas = ModuleType("pandas")
-    pandas.DataFrame = made.append
-    monkeypatch.setitem(sys.modules, "pandas", pandas)
-    docker("ps", context).to_pandas()
-    assert made[0][0]["Names"] == "web"
+    result = docker("ps", context)
+    frame = result.to_pandas()
+    assert list(frame.columns[:7]) == ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
+    assert frame["Names"][0] == "web"
+    assert frame["CreatedAt"].dtype.kind == "M"
+    assert isinstance(frame["Labels"][0], dict)
+    assert list(pd.DataFrame(result)["Names"]) == result["Names"] == ["web"]
+    assert set(docker("ps -q", context).to_pandas().columns) == set(frame.columns)
+
+
+def test_records_are_the_rows_with_values_to_calculate_with(context):
+    from datetime import UTC, datetime
+
+    row, record = docker("images", context).rows[0], docker("images", context).records[0]
+    assert (row["Size"], record["Size"]) == ("1.98MB", 1984172)
+    assert record["CreatedAt"] == datetime.fromtimestamp(IMAGE["Created"], UTC)
+    assert (row["Containers"], record["Containers"]) == ("N/A", None)
+    assert record["Tag"] == row["Tag"] == "latest"
+    assert docker("ps", context).records[0]["Labels"] == {"a": "b"}
+
+
+def test_without_pandas_a_data_frame_is_refused_with_a_sentence(context, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="a data frame needs pandas, which is not installed: %pip install pandas"):
+        docker("ps", context).to_pandas()
 
 
 def test_a_list_shows_itself_as_a_table_in_html(context):

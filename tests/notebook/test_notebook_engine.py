@@ -44,9 +44,24 @@ def test_a_run_streams_what_its_program_prints_and_returns_the_result(dock, caps
     capsys.readouterr()
     result = run(dock, "%container run --rm busybox sh -c 'echo out; echo err >&2; exit 3'")
     out, err = capsys.readouterr()
-    assert set(out.splitlines()) >= {"out", "err"}
+    assert set(out.splitlines()) >= {"out", "stderr | err"}
     assert err == ""
     assert (result.stdout, result.stderr, result.exit_code) == ("out\n", "err\n", 3)
+
+
+def test_both_streams_of_a_program_are_told_apart_in_the_cell_in_its_logs_and_later(dock, capsys, capture):
+    script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done"
+    result = run(dock, f"x = %container run --name both busybox sh -c '{script}'")
+    expected = {*(f"out {number}" for number in (1, 2, 3)), *(f"stderr | err {number}" for number in (1, 2, 3))}
+    assert set(capsys.readouterr().out.splitlines()) >= expected
+    run(dock, "%container logs both")
+    assert set(capsys.readouterr().out.splitlines()) >= expected
+    with capture as captured:
+        run(dock, "x")
+    assert set(captured.texts()[0].splitlines()) == expected
+    result = dock.user_ns["x"]
+    assert result.stderr.endswith("err 1\nerr 2\nerr 3\n")
+    assert result.stdout == "out 1\nout 2\nout 3\n"
 
 
 def test_a_program_that_fails_fails_the_cell_where_that_is_asked_for(dock):
@@ -65,6 +80,36 @@ def test_a_cell_is_the_standard_input_of_a_container(dock):
 def test_the_id_of_a_container_goes_into_a_variable_and_back_into_a_line(dock):
     run(dock, "box = %container run -d busybox sleep 100")
     assert run(dock, "%container inspect --format '{{.State.Status}}' {box}").stdout == "running\n"
+
+
+def test_what_a_course_asks_of_lists_can_be_calculated(dock):
+    import pandas as pd
+
+    run(dock, "%container run -d --name one --label lab=1 busybox sleep 100")
+    run(dock, "%container run -d --name two busybox sleep 100")
+    run(dock, "%volume create made")
+    images = run(dock, "%image ls").to_pandas()
+    assert images["Size"].sum() == run(dock, "%image inspect busybox")["Size"]
+    boxes = run(dock, "%container ls -a -s").to_pandas().sort_values(["CreatedAt", "Names"])
+    assert set(boxes["Names"]) == {"one", "two"}
+    assert boxes["CreatedAt"].max() - boxes["CreatedAt"].min() < pd.Timedelta(minutes=5)
+    assert list(boxes["SizeRootFs"] >= boxes["Size"]) == [True, True]
+    assert boxes["Labels"][boxes["Names"] == "one"].iloc[0]["lab"] == "1"
+    usage = run(dock, "%container stats --no-stream").to_pandas().set_index("Name")
+    assert usage["PIDs"].sum() == 2
+    assert usage["MemUsage"].dtype.kind in "iuf"
+    history = run(dock, "%image history busybox").to_pandas()
+    assert history["Size"].sum() == images["Size"].sum()
+    space = run(dock, "%system df").to_pandas().set_index("Type")
+    assert space.loc["Images", "Size"] >= space.loc["Images", "Reclaimable"]
+    assert (space.loc["Containers", "TotalCount"], space.loc["Local Volumes", "Active"]) == (2, 0)
+    assert run(dock, "%network ls").to_pandas().set_index("Name").loc["bridge", "Internal"] == False  # noqa: E712
+    assert "made" in list(run(dock, "%volume ls").to_pandas()["Name"])
+    dock.user_ns["ids"] = run(dock, "%container ls -aq --no-trunc")
+    assert sorted(run(dock, "%container inspect {ids}").to_pandas()["Name"]) == ["/one", "/two"]
+    run(dock, "%container rm -f {ids}")
+    assert len(run(dock, "%container ls -aq")) == 0
+    run(dock, "%volume rm made")
 
 
 def test_what_docker_refuses_is_dockers_sentence(dock, capsys):

@@ -17,6 +17,37 @@ def test_a_list_is_a_table_with_dockers_own_text_beside_it():
     assert check_static(forms["text/html"]) == "NAMESSTATUSwebUp <1 second1 row · embedded engine"
 
 
+def test_a_result_is_its_lines():
+    result = Result(stdout="one\ntwo\r\n\n")
+    assert list(result) == result.lines == ["one", "two", ""]
+    assert (len(result), result[0], result[-1], result[:2], "two" in result) == (3, "one", "", ["one", "two"], True)
+    assert (Result().lines, bool(Result()), len(Result())) == ([], True, 0)
+    assert Result(stdout="one\n") == Result(stdout="one\n", streamed=True) != Result(stdout="one\n", exit_code=1)
+
+
+def test_a_result_of_json_is_data():
+    assert Result(stdout='{"a": [1]}\n').json() == {"a": [1]}
+    assert Result(stdout='{"a": 1}\n{"a": 2}\n').json() == [{"a": 1}, {"a": 2}]
+    with pytest.raises(ValueError, match="Expecting value"):
+        Result(stdout="no\n").json()
+
+
+def test_a_list_is_its_rows_and_a_key_gives_a_column():
+    assert TABLE["Names"] == ["web"]
+    assert TABLE[:1] == TABLE.rows == list(TABLE)
+    assert (len(TABLE), bool(TABLE), bool(TableResult())) == (1, True, False)
+    with pytest.raises(KeyError):
+        TABLE["Nosuch"]
+
+
+def test_inspect_is_data_and_a_data_frame_of_paths():
+    found = InspectResult(data=[{"Name": "a", "State": {"Pid": 1}}, {"Name": "b", "State": {"Pid": 2}}])
+    assert (found["Name"], found[1]["Name"], [each["Name"] for each in found]) == ("a", "b", ["a", "b"])
+    assert list(found.to_pandas()["State.Pid"]) == [1, 2]
+    with pytest.raises(KeyError):
+        InspectResult()["Name"]
+
+
 def test_inspect_is_a_tree():
     forms = represent(InspectResult(stdout='[{"Id": "x"}]\n', data=[{"Id": "x", "Tags": ["<b>"]}]))
     assert "<b>" in check_static(forms["text/html"])

@@ -22,6 +22,9 @@ class Shown:
     def write(self, stream, text):
         self.texts.append((stream, text))
 
+    def program(self, stream, text):
+        self.write(stream, text)
+
     def step(self, progress):
         self.steps.append(progress)
 

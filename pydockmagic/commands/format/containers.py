@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydockmagic.commands.units import binary_size, human_size
 
+from .exact import moment, number
 from .listing import Field, Json, Listing, Options
 from .table import ellipsis
 from .times import age, go_time
@@ -168,6 +169,15 @@ CONTAINERS = Listing(
         *(("Size",) if options.size else ()),
     ),
     labels=lambda item: item.get("Labels") or {},
+    exact={
+        "CreatedAt": lambda item: moment(item["Created"]),
+        "Labels": lambda item: dict(item.get("Labels") or {}),
+        "LocalVolumes": lambda item: int(_volumes(item, Options())),
+        "Mounts": lambda item: [str(each.get("Name") or each.get("Source") or "") for each in item.get("Mounts") or ()],
+        "Networks": lambda item: sorted((item.get("NetworkSettings") or {}).get("Networks") or {}),
+        "Size": number("SizeRw"),
+        "SizeRootFs": number("SizeRootFs"),
+    },
     raw=(
         "container_id: {{.ID}}\\nimage: {{.Image}}\\ncommand: {{.Command}}\\ncreated_at: {{.CreatedAt}}\\n"
         "state: {{- pad .State 1 0}}\\nstatus: {{- pad .Status 1 0}}\\nnames: {{.Names}}\\n"
@@ -203,6 +213,10 @@ def _memory(item: Json, _options: Options) -> str:
     return f"{binary_size(item['Memory'])} / {binary_size(item['MemoryLimit'])}"
 
 
+def _measured(name: str) -> Callable[[Json], Any]:
+    return lambda item: None if item.get("IsInvalid") else item[name]
+
+
 def _pair(heading: str, first: str, second: str) -> Field:
     def value(item: Json, _options: Options) -> str:
         if item.get("IsInvalid"):
@@ -226,4 +240,15 @@ STATS = Listing(
         "PIDs": Field("PIDS", lambda item, _: "--" if item.get("IsInvalid") else str(item["PidsCurrent"])),
     },
     columns=lambda _: ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"),
+    exact={
+        "CPUPerc": _measured("CPUPercentage"),
+        "MemUsage": _measured("Memory"),
+        "MemLimit": _measured("MemoryLimit"),
+        "MemPerc": _measured("MemoryPercentage"),
+        "NetRx": _measured("NetworkRx"),
+        "NetTx": _measured("NetworkTx"),
+        "BlockRead": _measured("BlockRead"),
+        "BlockWrite": _measured("BlockWrite"),
+        "PIDs": _measured("PidsCurrent"),
+    },
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydockmagic.commands.units import human_size
 
+from .exact import known, moment, number
 from .listing import Field, Json, Listing, Options
 from .table import ellipsis
 from .times import age, go_time
@@ -104,6 +105,14 @@ IMAGES = Listing(
         *(("Digest",) if options.digests else ()),
         *("ID", "CreatedSince", "Size"),
     ),
+    exact={
+        "Containers": number("Containers"),
+        "CreatedAt": lambda item: moment(item["Created"]),
+        "SharedSize": number("SharedSize"),
+        "Size": number("Size"),
+        "UniqueSize": lambda item: None if known(item.get("SharedSize")) is None else item["Size"] - item["SharedSize"],
+        "VirtualSize": number("Size"),
+    },
     raw=(
         "repository: {{ .Repository }}\\ntag: {{.Tag}}\\nimage_id: {{.ID}}\\ncreated_at: {{.CreatedAt}}\\n"
         "virtual_size: {{.Size}}\\n"
@@ -149,6 +158,11 @@ HISTORY = Listing(
         "Comment": Field("COMMENT", lambda item, _: item.get("Comment", "")),
     },
     columns=lambda _: ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
+    exact={
+        "CreatedAt": lambda item: moment(item["Created"]),
+        "CreatedBy": lambda item: str(item.get("CreatedBy", "")),
+        "Size": number("Size"),
+    },
 )
 
 # With --human=false the column shows the moment itself, and says so.

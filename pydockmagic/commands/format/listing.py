@@ -19,6 +19,7 @@ from pydockmagic.commands.template import (
     TemplateSyntaxError,
 )
 
+from .exact import Exact
 from .table import align
 
 __all__ = ["Field", "Listing", "Options", "Rendered", "Row"]
@@ -51,7 +52,7 @@ class Listing:
     """A kind of list.
 
     ``columns`` are the fields of the default table for some options; ``failed`` begins the sentence of a template that
-    cannot be filled in.
+    cannot be filled in. ``exact`` has values to calculate with, in the place of texts and beside them.
     """
 
     go_type: str
@@ -62,24 +63,30 @@ class Listing:
     parse_failed: str = "template parsing error: "
     fill_failed: str = "template parsing error: "
     labels: Callable[[Json], Mapping[str, str]] | None = None
+    exact: Exact = field(default_factory=dict)
     extra_rows: Callable[[Sequence[Json]], Sequence[Json]] = field(default=lambda items: items)
 
     def render(self, items: Sequence[Json], form: str, options: Options, *, quiet: bool = False) -> Rendered:
         """Show the objects; raises ``CommandError`` for a bad template."""
-        rows = [Row(self, item, options) for item in self.extra_rows(items)]
+        items = self.extra_rows(items)
+        rows = [Row(self, item, options) for item in items]
         columns = [(name, self.fields[name].heading) for name in self.columns(options)]
         data: list[dict[str, Any]] = [row.as_json() for row in rows]
+        records = [
+            {**row, **{name: value(item) for name, value in self.exact.items()}}
+            for row, item in zip(data, items, strict=True)
+        ]
         if form in {"", "table"}:
             if quiet:
-                return Rendered("".join(f"{row.text(self.quiet)}\n" for row in rows), data, [])
+                return Rendered("".join(f"{row.text(self.quiet)}\n" for row in rows), data, [], records)
             shown = [name for name, _ in columns if self.fields[name].hidden]  # a column all the same, as for contexts
             told = [{**each, **{name: row.value(name) for name in shown}} for each, row in zip(data, rows, strict=True)]
-            return Rendered(self._default_table(rows, columns), told if shown else data, columns)
+            return Rendered(self._default_table(rows, columns), told if shown else data, columns, records)
         if form == "raw" and self.raw:
             form = f"{self.quiet.lower()}: {{{{.{self.quiet}}}}}" if quiet else self.raw
         elif form == "json":
             form = "{{json .}}"
-        return Rendered(self._templated(rows, form), data, [])
+        return Rendered(self._templated(rows, form), data, [], records)
 
     def _default_table(self, rows: Sequence[Row], columns: Sequence[tuple[str, str]]) -> str:
         lines = ["\t".join(heading for _, heading in columns)]
@@ -106,11 +113,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A list as text, its rows as JSON, and the columns that the text shows (none for templates)."""
+    """A list as text, its rows as JSON, the columns that the text shows (none for templates), and the exact rows."""
 
     text: str
     rows: list[dict[str, Any]]
     columns: list[tuple[str, str]]
+    records: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Row:

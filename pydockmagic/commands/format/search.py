@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .exact import number
 from .listing import Field, Json, Listing, Options
 from .table import ellipsis
 
@@ -26,4 +27,9 @@ SEARCH = Listing(
     },
     columns=lambda _: ("Name", "Description", "StarCount", "IsOfficial"),
     quiet="Name",
+    exact={
+        "IsAutomated": lambda item: bool(item.get("is_automated")),
+        "IsOfficial": lambda item: bool(item.get("is_official")),
+        "StarCount": number("star_count"),
+    },
 )

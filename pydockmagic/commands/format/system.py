@@ -8,6 +8,7 @@ from typing import Any
 from pydockmagic.commands.units import human_size
 
 from .containers import labels_text
+from .exact import known, moment_of, number
 from .listing import Field, Json, Listing, Options
 from .times import age, nanoseconds
 
@@ -39,6 +40,13 @@ NETWORKS = Listing(
         "CreatedAt": Field("CREATED AT", lambda item, _: _created(item.get("Created", ""))),
     },
     columns=lambda _: ("ID", "Name", "Driver", "Scope"),
+    exact={
+        "CreatedAt": lambda item: moment_of(item.get("Created")),
+        "IPv4": lambda item: bool(item.get("EnableIPv4")),
+        "IPv6": lambda item: bool(item.get("EnableIPv6")),
+        "Internal": lambda item: bool(item.get("Internal")),
+        "Labels": lambda item: dict(item.get("Labels") or {}),
+    },
     labels=lambda item: item.get("Labels") or {},
     raw="network_id: {{.ID}}\\nname: {{.Name}}\\ndriver: {{.Driver}}\\nscope: {{.Scope}}\\n",
 )
@@ -102,6 +110,12 @@ VOLUMES = Listing(
         "Status": _cluster("Status", "STATUS"),
     },
     columns=lambda _: ("Driver", "Name"),
+    exact={
+        "CreatedAt": lambda item: moment_of(item.get("CreatedAt")),
+        "Labels": lambda item: dict(item.get("Labels") or {}),
+        "Links": lambda item: known((item.get("UsageData") or {}).get("RefCount")),
+        "Size": lambda item: known((item.get("UsageData") or {}).get("Size")),
+    },
     quiet="Name",
     labels=lambda item: item.get("Labels") or {},
     raw="name: {{.Name}}\\ndriver: {{.Driver}}\\n",
@@ -138,6 +152,14 @@ BUILD_CACHE = Listing(
         "LastUsedAt": Field("LAST USED AT", lambda item, _: item.get("LastUsedAt") or ""),
         "UsageCount": Field("USAGE", lambda item, _: str(item.get("UsageCount", 0))),
     },
+    exact={
+        "CreatedAt": lambda item: moment_of(item.get("CreatedAt")),
+        "InUse": lambda item: bool(item.get("InUse")),
+        "LastUsedAt": lambda item: moment_of(item.get("LastUsedAt")),
+        "Shared": lambda item: bool(item.get("Shared")),
+        "Size": number("Size"),
+        "UsageCount": number("UsageCount"),
+    },
     columns=lambda _: ("ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"),
 )
 
@@ -152,6 +174,12 @@ DISK_USAGE = Listing(
         "Reclaimable": Field("RECLAIMABLE", lambda item, _: item["Reclaimable"]),
     },
     columns=lambda _: ("Type", "TotalCount", "Active", "Size", "Reclaimable"),
+    exact={
+        "TotalCount": lambda item: int(item["TotalCount"]),
+        "Active": lambda item: int(item["Active"]),
+        "Size": lambda item: item["Bytes"],
+        "Reclaimable": lambda item: item["Free"],
+    },
     raw=(
         "type: {{.Type}}\\ntotal: {{.TotalCount}}\\nactive: {{.Active}}\\nsize: {{.Size}}\\n"
         "reclaimable: {{.Reclaimable}}\\n"
@@ -159,8 +187,8 @@ DISK_USAGE = Listing(
 )
 
 
-def disk_usage_rows(usage: Json) -> list[dict[str, str]]:
-    """Turn the API's disk usage into the four rows of ``docker system df``."""
+def disk_usage_rows(usage: Json) -> list[dict[str, Any]]:
+    """Turn the API's disk usage into the four rows of ``docker system df``: texts, and bytes that are no fields."""
     return [
         _images_row(usage),
         _containers_row(usage.get("Containers") or ()),
@@ -169,13 +197,15 @@ def disk_usage_rows(usage: Json) -> list[dict[str, str]]:
     ]
 
 
-def _row(kind: str, total: int, active: int, size: float, reclaimable: str) -> dict[str, str]:
+def _row(kind: str, total: int, active: int, size: int, free: int, *, share: bool = True) -> dict[str, Any]:
     return {
         "Type": kind,
         "TotalCount": str(total),
         "Active": str(active),
         "Size": human_size(size),
-        "Reclaimable": reclaimable,
+        "Reclaimable": _share(free, size) if share else human_size(free),
+        "Bytes": size,
+        "Free": free,
     }
 
 
@@ -183,7 +213,7 @@ def _share(part: float, whole: float) -> str:
     return f"{human_size(part)} ({int(part * 100 / whole)}%)" if whole > 0 else human_size(part)
 
 
-def _images_row(usage: Json) -> dict[str, str]:
+def _images_row(usage: Json) -> dict[str, Any]:
     images: Sequence[Mapping[str, Any]] = usage.get("Images") or ()
     layers = usage.get("LayersSize") or 0
     used = 0
@@ -191,30 +221,26 @@ def _images_row(usage: Json) -> dict[str, str]:
         if image.get("Containers", 0) != 0 and image.get("Size", -1) != -1 and image.get("SharedSize", -1) != -1:
             used += image["Size"] - image["SharedSize"]
     active = sum(1 for image in images if image.get("Containers", 0) > 0)
-    row = _row("Images", len(images), active, 0, _share(layers - used, layers))
-    row["Size"] = human_size(layers)
-    return row
+    return _row("Images", len(images), active, layers, layers - used)
 
 
-def _containers_row(containers: Sequence[Json]) -> dict[str, str]:
+def _containers_row(containers: Sequence[Json]) -> dict[str, Any]:
     size = sum(each.get("SizeRw") or 0 for each in containers)
     running = [each for each in containers if each.get("State") in {"running", "paused", "restarting"}]
     free = sum(each.get("SizeRw") or 0 for each in containers if each not in running)
-    row = _row("Containers", len(containers), len(running), 0, _share(free, size))
-    row["Size"] = human_size(size)
-    return row
+    return _row("Containers", len(containers), len(running), size, free)
 
 
-def _volumes_row(volumes: Sequence[Json]) -> dict[str, str]:
+def _volumes_row(volumes: Sequence[Json]) -> dict[str, Any]:
     known = [each["UsageData"] for each in volumes if (each.get("UsageData") or {}).get("Size", -1) != -1]
     size = sum(each["Size"] for each in known)
     free = sum(each["Size"] for each in known if each["RefCount"] == 0)
     active = sum(1 for each in volumes if (each.get("UsageData") or {}).get("RefCount", 0) > 0)
-    return _row("Local Volumes", len(volumes), active, size, _share(free, size))
+    return _row("Local Volumes", len(volumes), active, size, free)
 
 
-def _cache_row(entries: Sequence[Json]) -> dict[str, str]:
+def _cache_row(entries: Sequence[Json]) -> dict[str, Any]:
     size = sum(each.get("Size", 0) for each in entries if not each.get("Shared"))
     used = sum(each.get("Size", 0) for each in entries if each.get("InUse") and not each.get("Shared"))
     active = sum(1 for each in entries if each.get("InUse"))
-    return _row("Build Cache", len(entries), active, size, human_size(size - used))
+    return _row("Build Cache", len(entries), active, size, size - used, share=False)

@@ -28,7 +28,7 @@ def table_result(rendered: Rendered, context: Context) -> TableResult:
     """Return a list as a result."""
     sink = Sink(context)
     sink.out(rendered.text)
-    return sink.fill(TableResult(rows=rendered.rows, columns=rendered.columns))
+    return sink.fill(TableResult(rows=rendered.rows, columns=rendered.columns, records=rendered.records))
 
 
 def show(

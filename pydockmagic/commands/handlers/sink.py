@@ -30,6 +30,8 @@ class Sink:
         self.live = live or context.echo
         self._output = context.output
         self._kept: dict[OutputStream, list[str]] = {"stdout": [], "stderr": []}
+        self._program: list[tuple[OutputStream, str]] = []
+        self._complained = False
         self._room = _KEPT
         errors = "surrogateescape" if context.echo else "replace"
         decoder = codecs.getincrementaldecoder("utf-8")
@@ -37,13 +39,27 @@ class Sink:
 
     def write(self, stream: OutputStream, text: str) -> None:
         """Take text for one of the streams."""
+        if text:
+            self._keep(stream, text)
+            if self.live:
+                self._output.write(stream, text)
+
+    def _keep(self, stream: OutputStream, text: str) -> bool:
+        if self._room <= 0:
+            return False
+        self._kept[stream].append(text)
+        self._room -= len(text)
+        return True
+
+    def _take(self, stream: OutputStream, text: str) -> None:
+        """Take what a program wrote; in which order its streams came is kept as well."""
         if not text:
             return
-        if self._room > 0:
-            self._kept[stream].append(text)
-            self._room -= len(text)
+        if self._keep(stream, text):
+            self._program.append((stream, text))
+            self._complained |= stream == "stderr"
         if self.live:
-            self._output.write(stream, text)
+            self._output.program(stream, text)
 
     def out(self, text: str) -> None:
         """Take text for standard output."""
@@ -56,7 +72,7 @@ class Sink:
     def frame(self, stream: str, data: bytes) -> None:
         """Take bytes of a container's output, which may be cut in the middle of a character."""
         name: OutputStream = "stderr" if stream == "stderr" else "stdout"
-        self.write(name, self._decoders[name].decode(data))
+        self._take(name, self._decoders[name].decode(data))
 
     def text(self, stream: OutputStream) -> str:
         """Return everything taken so far for a stream."""
@@ -69,9 +85,10 @@ class Sink:
     def fill(self, result: R, exit_code: int = 0) -> R:
         """Put texts and exit code into a result of any kind."""
         for name in ("stdout", "stderr"):
-            self.write(name, self._decoders[name].decode(b"", final=True))
+            self._take(name, self._decoders[name].decode(b"", final=True))
         result.stdout = self.text("stdout")
         result.stderr = self.text("stderr")
+        result.output = self._program if self._complained else []  # of one stream the order is plain
         result.exit_code = exit_code
         result.streamed = self.live
         return result
