@@ -105,7 +105,7 @@ class TableResult(Result):
     def to_pandas(self) -> pd.DataFrame:
         """Return the records as a pandas data frame, what docker shows first; pandas must be installed."""
         pandas = _pandas()
-        shown = [key for key, _ in self.columns]
+        shown = [key for key, _ in self.columns if not self.records or key in self.records[0]]
         keys = list(dict.fromkeys([*shown, *(key for record in self.records for key in record)]))
         return pandas.DataFrame(self.records, columns=keys or None)
 
