@@ -1,18 +1,14 @@
 """``pydock``: docker's command line on the same commands as the notebook, and ``pydock engine serve``.
 
-What is here is only what a terminal adds: standard streams, raw keys for ``run -it``, progress lines that redraw
-themselves, exit codes.
+What is here is only what a program adds: standard streams, questions, exit codes.
 """
 
 from __future__ import annotations
 
 import os
-import select
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Sequence
+from typing import BinaryIO
 
 from pydockmagic.commands import (
     BuildProgress,
@@ -22,10 +18,8 @@ from pydockmagic.commands import (
     OutputStream,
     PullProgress,
     execute,
+    process_terminal,
 )
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 __all__ = ["main"]
 
@@ -64,7 +58,6 @@ def _context(output: TerminalOutput) -> Context:
     # Streams may be closed from the start (`pydock ps <&-`); what is read unbuffered comes as soon as it is typed.
     stdin = None if sys.stdin is None else open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
     person = sys.stdin is not None and sys.stdin.isatty()
-    terminal = ProcessTerminal(sys.stdin.fileno(), sys.stdout.fileno()) if person else None
     return Context(
         output=output,
         stdin=stdin,
@@ -72,7 +65,7 @@ def _context(output: TerminalOutput) -> Context:
         echo=True,
         ask=_ask if person else None,
         secret=_secret if person else None,
-        terminal=terminal,
+        terminal=process_terminal(),
         columns=_columns(),
         binary=None if sys.stdout.isatty() else sys.stdout.buffer,
     )
@@ -129,70 +122,6 @@ class TerminalOutput:
 
     def pull(self, progress: PullProgress) -> None:
         """Nothing to add to docker's own text."""
-
-
-class ProcessTerminal:
-    """The terminal on our standard input and output."""
-
-    def __init__(self, source: int, target: int) -> None:
-        self._source = source
-        self._target = target
-        self._waker, self._wake = os.pipe()
-
-    def size(self) -> tuple[int, int]:
-        """Return height and width in characters."""
-        for descriptor in (self._source, self._target):
-            with suppress(OSError):
-                found = os.get_terminal_size(descriptor)
-                return found.lines, found.columns
-        return 24, 80
-
-    @contextmanager
-    def raw(self) -> Iterator[None]:
-        """Pass every key through while inside; the terminal's own settings come back whatever happens."""
-        import termios  # noqa: PLC0415 - only for -t
-        import tty  # noqa: PLC0415
-
-        before = termios.tcgetattr(self._source)
-        tty.setraw(self._source, termios.TCSADRAIN)
-        try:
-            yield
-        finally:
-            termios.tcsetattr(self._source, termios.TCSADRAIN, before)
-
-    def read(self) -> bytes:
-        """Return the next keys; empty at the end, and after ``wake``."""
-        ready, _, _ = select.select([self._source, self._waker], [], [])
-        if self._waker in ready:
-            return b""
-        try:
-            return os.read(self._source, 4096)
-        except OSError:
-            return b""
-
-    def wake(self) -> None:
-        """End a ``read`` that waits in another thread, and all later ones."""
-        with suppress(OSError):
-            os.write(self._wake, b"\0")
-
-    def write(self, data: bytes) -> None:
-        """Show bytes as they are."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._target, view) :]
-
-    @contextmanager
-    def on_resize(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Call back whenever the window changes its size, while inside."""
-
-        def changed(_number: int, _frame: FrameType | None) -> None:
-            callback()
-
-        before = signal.signal(signal.SIGWINCH, changed)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGWINCH, before)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from .dockerfiles import complete_dockerfile, explain_instruction
 from .errors import CommandError, Interrupted, UsageError, WordsError
 from .execute import build, execute, help_text, wants_terminal
 from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
+from .terminal import process_terminal
 from .words import operator, plain_words, split
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "help_text",
     "operator",
     "plain_words",
+    "process_terminal",
     "split",
     "wants_terminal",
 ]

@@ -41,13 +41,18 @@ class DockerError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Give the lines that are shown instead of a traceback; a word of a megabyte is not shown whole."""
-        lines = [f"{_RED}{_cut(self.message)}{_END}"]
-        if self.hint:
-            lines.append(f"{_SOFT}{_cut(self.hint)}{_END}")
-        return lines
+        parts = [(_RED, _cut(self.message)), (_SOFT, _cut(self.hint))]
+        return [f"{colour}{text}{_END}" if _in_colour() else text for colour, text in parts if text]
 
 
 def _cut(text: str) -> str:
     if len(text) <= _WIDEST:
         return text
     return f"{text[:_WIDEST]}... ({len(text) - _WIDEST:,} characters more)"
+
+
+def _in_colour() -> bool:
+    """Whether IPython shows errors in colour: ``ipython --colors=nocolor`` is for files and plain terminals."""
+    from IPython import get_ipython  # noqa: PLC0415 - whoever asks for the lines is IPython
+
+    return str(getattr(get_ipython(), "colors", "")).lower() != "nocolor"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydockmagic.commands import Result
 
     from .magics import DockMagic
+    from .session import Session
 
 __all__ = ["forget", "teach"]
 
@@ -25,6 +26,9 @@ def teach(magics: DockMagic) -> None:
 
     magics.shell.display_formatter.ipython_display_formatter.for_type_by_name(*_TYPE, printer)
     magics.shell.events.register("pre_run_cell", magics.session.begin_cell)
+    if not magics.in_kernel:
+        before = magics.shell.display_trap.hook
+        _hang_in(magics.shell, before, _TerminalHook(before, magics.session))
 
 
 def forget(magics: DockMagic) -> None:
@@ -34,3 +38,36 @@ def forget(magics: DockMagic) -> None:
     if module := sys.modules.get(_TYPE[0]):
         formatter.type_printers.pop(getattr(module, _TYPE[1]), None)
     magics.shell.events.unregister("pre_run_cell", magics.session.begin_cell)
+    hook = magics.shell.display_trap.hook
+    if isinstance(hook, _TerminalHook):
+        _hang_in(magics.shell, hook, hook.before)
+
+
+def _hang_in(shell: Any, before: Any, hook: Any) -> None:
+    """Take another hook for values, from the running cell on."""
+    shell.display_trap.hook = hook
+    if sys.displayhook is before:
+        sys.displayhook = hook
+
+
+class _TerminalHook:
+    """Shows values in a terminal. What the cell has shown already gets no empty ``Out[3]:``, but is remembered as one.
+
+    A kernel needs none of this: there a value without a form is no output.
+    """
+
+    def __init__(self, before: Any, session: Session) -> None:
+        self.before = before
+        self._session = session
+
+    def __call__(self, value: Any = None) -> None:
+        module = sys.modules.get(_TYPE[0])  # no result without it
+        if module is not None and isinstance(value, getattr(module, _TYPE[1])) and self._says_nothing(value):
+            self.before.check_for_underscore()
+            self.before.update_user_ns(value)
+            self.before.fill_exec_result(value)
+        else:
+            self.before(value)
+
+    def _says_nothing(self, value: Result) -> bool:
+        return not value.exit_code and (value is self._session.shown or not repr(value))

@@ -7,6 +7,7 @@ command's own nouns. The magics know no option themselves: the grammar in ``comm
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,11 @@ class DockMagic(Magics):
     def _change_engine(self, change: dict[str, Any]) -> None:
         if hasattr(self, "session"):
             self.session.use(change["new"] or None)
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether a front end shows what we display; otherwise there is a terminal, or nothing at all."""
+        return getattr(self.shell, "kernel", None) is not None
 
     def shows_live(self) -> bool:
         """Say whether a live view has somebody to look at it."""
@@ -249,7 +255,7 @@ class DockMagic(Magics):
                 return TerminalSession(self, words).begin(self)
         output = self._output()
         with guarded(), Finishing(output) as finishing:
-            context = self.session.context(output, stdin=stdin, ask=self._ask())
+            context = self.session.context(output, stdin=stdin, ask=self._ask(), kernel=self.in_kernel)
             finishing.result = execute(words, context)
         if self.check:
             refuse_failure(finishing.result)
@@ -306,13 +312,12 @@ class DockMagic(Magics):
         from .capture import NotebookOutput  # noqa: PLC0415
 
         # A terminal cannot draw over what it has printed: it gets docker's own text.
-        draws = getattr(self.shell, "kernel", None) is not None
         return NotebookOutput(
             keep=self.session.keep_build,
             rate=self.updates,
             source=source,
             engine=self.session.engine,
-            draws=draws,
+            draws=self.in_kernel,
             lines=self.lines,
             log=self._next_log,
         )
@@ -328,8 +333,9 @@ class DockMagic(Magics):
         return Path(self.logs) / f"cell-{typed}{part}.log"
 
     def _ask(self) -> Any:
-        kernel = getattr(self.shell, "kernel", None)
-        return input if kernel is None or getattr(kernel, "_allow_stdin", False) else None
+        if self.in_kernel:
+            return input if getattr(self.shell.kernel, "_allow_stdin", False) else None
+        return input if sys.stdin is not None and sys.stdin.isatty() else None
 
     def _shown(self, result: Result, output: NotebookOutput) -> Result:
         """Note what the cell has shown of a result already, so that it is not shown twice."""

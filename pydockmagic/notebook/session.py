@@ -58,10 +58,15 @@ class Session:
         return self.connection.client
 
     def context(
-        self, output: Output, *, stdin: bytes | None = None, ask: Callable[[str], str] | None = None
+        self,
+        output: Output,
+        *,
+        stdin: bytes | None = None,
+        ask: Callable[[str], str] | None = None,
+        kernel: bool = True,
     ) -> Context:
-        """Give the context of one command."""
-        from pydockmagic.commands import Context  # noqa: PLC0415
+        """Give the context of one command; outside of a kernel the terminal is the person's own."""
+        from pydockmagic.commands import Context, process_terminal  # noqa: PLC0415
 
         if self.connection.is_open:
             _ = self.client  # sees to it that an embedded engine is there
@@ -73,6 +78,7 @@ class Session:
             ask=ask,
             secret=None if ask is None else _secret,
             connection=self.connection,
+            terminal=None if kernel or stdin is not None else process_terminal(),
             displays=True,
         )
 
