@@ -155,17 +155,9 @@ def ipython(folder, address, tmp_path):
     ("code", "status", "told"),
     [
         ("%container run --rm busybox echo once", 0, "once\n"),
-        ("%docker nosuch", 1, "docker: unknown command: docker nosuch\nRun 'docker --help' for more information\n"),
-        (
-            "%container run -it --rm busybox sh",
-            1,
-            NO_TERMINAL,
-        ),
-        (
-            "%volume prune",
-            1,
-            NOBODY,
-        ),
+        ("%docker nosuch", 1, "docker: unknown command: docker nosuch\nRun '%docker --help' for more information\n"),
+        ("%container run -it --rm busybox sh", 1, NO_TERMINAL),
+        ("%volume prune", 1, NOBODY),
     ],
 )
 def test_a_single_command_has_its_text_and_its_exit_code(terminal, ipython, code, status, told):
