@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydockmagic.dockerfile.reference import INSTRUCTIONS
 
 from .complete import Completion
+from .values import entries
 
 if TYPE_CHECKING:
     from .context import Context
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["complete_dockerfile", "explain_instruction"]
 
 _STAGE = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
-_MANY = 200
 
 
 def complete_dockerfile(text: str, cursor: int | None = None, context: Context | None = None) -> list[Completion]:
@@ -84,7 +83,7 @@ def _arguments(
     elif (
         instruction in {"COPY", "ADD"} and context is not None and not any(word.startswith("--from") for word in words)
     ):
-        yield from _paths(context.directory, prefix)
+        yield from entries(context.directory, prefix, inside=True)
 
 
 def _stages(before: str) -> list[tuple[str, str]]:
@@ -104,17 +103,3 @@ def _images(context: Context | None) -> list[tuple[str, str, str]]:
         return image_names(context.client)
     except ClientError:
         return []
-
-
-def _paths(directory: Path, prefix: str) -> list[tuple[str, str, str]]:
-    """List the entries of the build context that begin so; never any outside of it."""
-    folder, _, _ = prefix.rpartition("/")
-    place = directory / folder.lstrip("/")
-    try:
-        if not place.resolve().is_relative_to(directory.resolve()):
-            return []
-        entries = sorted(place.iterdir())[:_MANY]
-    except OSError:
-        return []
-    head = f"{folder}/" if folder else ""
-    return [(f"{head}{each.name}{'/' if each.is_dir() else ''}", "path", "") for each in entries]

@@ -36,14 +36,15 @@ def names_for(command: Command, option: str | None, position: int, client: Clien
 
 def _names(command: Command, option: str | None, position: int, client: Client) -> Iterable[tuple[str, str, str]]:
     if option is not None:
-        if option in {"network", "net"}:
-            return _networks(client)
-        return _containers(client, command.path) if option in {"volumes-from", "link"} else []
+        return _for_option(command, option, client)
     noun = command.noun
     if command.path in _IMAGE_FIRST:
         return image_names(client) if position == 0 else []
     if noun == "image" and command.verb in {"rm", "inspect", "history", "save", "tag", "push", "ls", "pull", "tree"}:
-        return image_names(client)
+        single = command.arity.most is not None and command.arity.most <= position
+        return [] if single else image_names(client)
+    if command.path == "container cp":
+        return [(f"{name}:", kind, about) for name, kind, about in _containers(client, command.path)]
     if noun == "network":
         takes_networks = position == 0 or command.verb == "map"
         return _networks(client) if takes_networks else _containers(client, command.path)
@@ -57,6 +58,16 @@ def _names(command: Command, option: str | None, position: int, client: Client) 
     if command.path == "inspect":
         return [*_containers(client, command.path), *image_names(client)]
     return []
+
+
+def _for_option(command: Command, option: str, client: Client) -> Names:
+    if option in {"network", "net"}:
+        return _networks(client)
+    if option == "volume":
+        return [(f"{name}:", kind, about) for name, kind, about in _volumes(client)]
+    if option in {"ipc", "pid"}:
+        return [(f"container:{name}", kind, about) for name, kind, about in _containers(client, "container exec")]
+    return _containers(client, command.path) if option in {"volumes-from", "link"} else []
 
 
 def image_names(client: Client) -> Names:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydockmagic.notebook.cells import content_of, first_line
 from pydockmagic.notebook.mistakes import compose_refused
+from pydockmagic.notebook.transform import is_command
 
 __all__ = ["Kind", "build_options", "kind_of", "refuse_compose", "translated"]
 
@@ -31,6 +32,9 @@ def translated(code: str) -> str:
     if kind == "python":
         return code.lstrip().partition("\n")[2]
     if kind == "magic":
+        asked = code.strip().rstrip("?").removeprefix("docker ")
+        if asked != code.strip() and is_command("docker", asked):
+            return f"get_ipython().run_line_magic('docker', {asked + ' --help'!r})"
         return code
     if kind == "dockerfile":
         return f"get_ipython().run_cell_magic('dockerfile', {build_options(code)!r}, {code!r})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ _LINE = re.compile(
 _WORDS = {
     "docker": "",
     "dockerfile": "build ",
-    "layers": "image inspect ",
+    "layers": "inspect ",
     "states": "container inspect ",
     "inside": "container inspect ",
 }
+_OPTIONS = {"layers": ("--files", "--type"), "states": (), "inside": ()}
 _DOCKERFILE = re.compile(r"\s*%%dockerfile\b[^\n]*\n")
 
 
@@ -40,8 +42,14 @@ class Matcher:
         """Complete the word at the cursor, where it stands in a docker line."""
         from IPython.core.completer import SimpleCompletion  # noqa: PLC0415 - the caller has loaded it
 
+        from pydockmagic.commands import Completion  # noqa: PLC0415 - %load_ext is to be quick
+
         nothing: dict[str, Any] = {"completions": [], "suppress": False}
         line, places = self._places(context.full_text, context.text_until_cursor)
+        typed = re.search(r"\S*$", line)
+        if not places and typed and typed[0]:
+            # Of what IPython knows nothing fits into a docker line; it suggests that where nothing is suggested here.
+            places = [Completion(typed[0], len(line) - len(typed[0]), len(line), "text")]
         if not places:
             return nothing
         fragment = line[min(place.start for place in places) :]
@@ -58,8 +66,40 @@ class Matcher:
         asked = Context(connection=self._magics.session.connection)
         if _DOCKERFILE.match(until):
             return until, complete_dockerfile(until, None, asked)
+        if (own := _own_words(until)) is not None:
+            return own
         line = _docker_line(full, until)
         return (line, complete(line, len(line), asked)) if line is not None else ("", [])
+
+
+def _own_words(until: str) -> tuple[str, list[Completion]] | None:
+    """Complete what a magic takes that is no option of docker's; ``None`` where docker's words stand."""
+    from pydockmagic.commands import Completion  # noqa: PLC0415
+    from pydockmagic.commands.values import entries  # noqa: PLC0415
+
+    match = _LINE.match(until.rpartition("\n")[2])
+    if match is None:
+        return None
+    noun, line = match[1], match[2]
+    words = line.split(" ")
+    word, before = words[-1], words[-2] if len(words) > 1 else ""
+    start = len(line) - len(word)
+    if noun == "dockerfile" and (before == "--context" or word.startswith("--context=")):
+        begun = word.removeprefix("--context=")
+        start = len(line) - len(begun)
+        found = entries(Path.cwd(), begun, folders=True)
+        return line, [Completion(text, start, len(line), kind) for text, kind, _ in found]
+    if noun == "dockerfile" and word and "--context".startswith(word):
+        from pydockmagic.commands import complete  # noqa: PLC0415
+
+        options = [each.text for each in complete(f"build {word}")]
+        return line, [Completion(each, start, len(line), "option") for each in sorted(["--context", *options])]
+    if noun in _OPTIONS and word.startswith("-"):
+        return line, [Completion(each, start, len(line), "option") for each in _OPTIONS[noun] if each.startswith(word)]
+    if noun == "layers" and before == "--type":
+        kinds = [each for each in ("container", "image") if each.startswith(word)]
+        return line, [Completion(each, start, len(line), "value") for each in kinds]
+    return None
 
 
 def _docker_line(full: str, until: str) -> str | None:

@@ -11,13 +11,14 @@ import re
 
 from .errors import DockerError
 
-__all__ = ["refuse_form", "transform"]
+__all__ = ["is_command", "refuse_form", "transform"]
 
 _CELL_ONLY = ("dockerfile",)
 _LINE_ONLY = ("builder", "context", "engine", "inside", "layers", "network", "states", "system", "volume")
 _BOTH = ("container", "docker", "image")
 _OURS = "|".join((*_CELL_ONLY, *_LINE_ONLY, *_BOTH))
 _HEAD = re.compile(rf"\ufeff?(%%?)({_OURS})(?![\w?])[ \t\u00a0]*(.*)", re.DOTALL)
+_QUESTION = re.compile(r"%(builder|container|context|docker|engine|image|network|system|volume)[ \t]+(\S.*\?\s*)$")
 _BLANK_AFTER = re.compile(rf"^(\s*(?:[A-Za-z_]\w*\s*=\s*)?%({_OURS}))[\t\u00a0]")
 
 
@@ -47,7 +48,32 @@ def transform(lines: list[str]) -> list[str]:
                 return _refusal("place", match[2], match[3].strip())
             if match[2] in _CELL_ONLY and not match[3].rstrip().endswith("?"):
                 return _refusal("line", match[2], match[3].strip())
-    return [_BLANK_AFTER.sub(r"\1 ", line) for line in lines]
+    return [_asked(_BLANK_AFTER.sub(r"\1 ", line)) for line in lines]
+
+
+def _asked(line: str) -> str:
+    """Return the line that shows the help where a command with a ``?`` asks for it.
+
+    IPython would take the last word alone for a name of Python's, also where it ends an argument.
+    """
+    match = _QUESTION.match(line)
+    if match is None:
+        return line
+    name, rest = match[1], match[2].rstrip()
+    if is_command(name, rest.rstrip("?")):
+        rest = f"{rest.rstrip('?')} --help"
+    return f"get_ipython().run_line_magic({name!r}, {rest!r})\n"
+
+
+def is_command(magic: str, text: str) -> bool:
+    """Whether these words name a command or a noun of docker's, and nothing more."""
+    from pydockmagic.commands import CommandError, grammar, split  # noqa: PLC0415 - only for questions
+
+    try:
+        found = grammar.find([*([] if magic == "docker" else [magic]), *split(text)])
+    except (CommandError, IndexError):
+        return False
+    return not found.rest
 
 
 def _refusal(what: str, name: str, rest: str) -> list[str]:

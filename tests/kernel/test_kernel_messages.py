@@ -45,6 +45,7 @@ class TestDockerKernel(jupyter_kernel_test.KernelTests):
     completion_samples = (
         {"text": "contai", "matches": {"container"}},
         {"text": "docker image pru", "matches": {"prune"}},
+        {"text": "run --restart un", "matches": {"unless-stopped"}},
         {"text": "FROM busybox AS build\nWORK", "matches": {"WORKDIR "}},
         {"text": "FROM busybox AS build\nFROM scratch\nCOPY --from=b", "matches": {"--from=build"}},
     )

@@ -112,6 +112,41 @@ def test_what_a_course_asks_of_lists_can_be_calculated(dock):
     run(dock, "%volume rm made")
 
 
+def test_names_of_what_there_is_are_completed(dock):
+    from IPython.core.completer import provisionalcompleter
+
+    run(dock, "%container run -d --name running busybox sleep 100")
+    run(dock, "%container create --name resting busybox")
+    run(dock, "%%docker\nnetwork create lab\nvolume create keeps\n")
+
+    def completed(text):
+        with provisionalcompleter():
+            return {each.text for each in dock.Completer.completions(text, len(text))}
+
+    for text, expected in (
+        ("%container rm r", {"running", "resting"}),
+        ("%container rm running r", {"resting"}),
+        ("%container exec r", {"running"}),
+        ("%container start r", {"resting"}),
+        ("%container run --network l", {"lab"}),
+        ("%container run --network=l", {"lab"}),
+        ("%container run -v k", {"keeps:"}),
+        ("%container run --pid container:r", {"container:running"}),
+        ("%container cp r", {"running:", "resting:"}),
+        ("%container run bu", {"busybox"}),
+        ("%image history bu", {"busybox"}),
+        ("%network connect lab r", {"running", "resting"}),
+        ("%volume rm k", {"keeps"}),
+        ("%layers r", {"running", "resting"}),
+        ("%states res", {"resting"}),
+        ("%inside run", {"running"}),
+        ("%%docker\nps\nstop r", {"running"}),
+        ("x = %container logs res", {"resting"}),
+    ):
+        assert completed(text) == expected, text
+    run(dock, "%%docker\nrm -f running resting\nnetwork rm lab\nvolume rm keeps\n")
+
+
 def test_what_docker_refuses_is_dockers_sentence(dock, capsys):
     run(dock, "%container create --name taken busybox")
     with pytest.raises(DockerError, match="is already in use by container") as caught:

@@ -1,9 +1,11 @@
 import gc
 import subprocess
 import sys
+import threading
 
 import pytest
 from IPython.core.completer import provisionalcompleter
+from support.daemon import socket_daemon
 
 from pydockmagic.commands import Result
 from pydockmagic.notebook.cells import CellCommand
@@ -200,10 +202,101 @@ def test_a_docker_cell_stops_at_the_first_failure(shell):
         ("x = %container run --na", "--name"),
         ("%%dockerfile --build-a", "--build-arg"),
         ("%%docker\nimage pru", "prune"),
+        ("%container run --restart un", "unless-stopped"),
+        ("%container run --restart=un", "unless-stopped"),
+        ("%container run --pull ne", "never"),
+        ("%container run --cap-add NET_A", "NET_ADMIN"),
+        ("%container run --security-opt no", "no-new-privileges"),
+        ("%container kill -s SIGK", "SIGKILL"),
+        ("%container ls --format '{{.Na", "'{{.Names}}'"),
+        ("%image ls --format js", "json"),
+        ("%container ls --filter sta", "status="),
+        ("%container ls -f status=pa", "status=paused"),
+        ("%docker inspect --type vo", "volume"),
+        ("%docker --conte", "--context"),
+        ("%docker --context def", "default"),
+        ("%context use def", "default"),
+        ("%engine use emb", "embedded"),
+        ("%layers --fi", "--files"),
+        ("%layers --type im", "image"),
+        ("%%dockerfile --con", "--context"),
+        ("%%dockerfile --context si", "site/"),
+        ("%%dockerfile --context=si", "site/"),
+        ("%image build si", "site/"),
+        ("%container run -v ./si", "./site/"),
+        ("%container run --env-file site/.e", "site/.env"),
+        ("%container cp ./si", "./site/"),
+        ("%container run --env-file ~", "~/"),
     ],
 )
-def test_docker_lines_are_completed_from_the_grammar(shell, text, expected):
+def test_docker_lines_are_completed_from_the_grammar(shell, text, expected, tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / ".env").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    if expected == "~/":
+        assert "~/" not in completions(shell, text)  # what is in a home is asked for by name
+        text, expected = f"{text}/si", "~/site/"
     assert expected in completions(shell, text)
+    assert not (tmp_path / "state.db").exists()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["site"]  # completing has started nothing
+
+
+def test_where_nothing_fits_a_docker_line_python_is_not_suggested(shell):
+    assert completions(shell, "%container exec web pri") <= {"pri"}
+
+
+def test_a_daemon_that_does_not_answer_is_not_waited_for(shell, tmp_path, monkeypatch):
+    asked, over = threading.Event(), threading.Event()
+
+    def silent(_path, _connection, _rest):
+        asked.set()
+        over.wait(30)
+
+    monkeypatch.setattr(sys.modules["pydockmagic.commands.complete"], "_PATIENCE", 0.2)
+    with socket_daemon(tmp_path / "silent.sock", silent) as daemon:
+        magics = shell.magics_manager.registry["DockMagic"]
+        magics.engine = daemon.address
+        magics.session.client.ping()
+        assert completions(shell, "%container stop we") <= {"we"}
+        assert asked.is_set()
+        over.set()
+
+
+@pytest.mark.parametrize(
+    ("cell", "about"),
+    [
+        ("%container run?", "Usage:  docker container run [OPTIONS] IMAGE"),
+        ("%docker run?", "Usage:  docker run [OPTIONS] IMAGE"),
+        ("%image ls ?", "Usage:  docker image ls [OPTIONS]"),
+        ("%docker container?", "Usage:  docker container COMMAND"),
+        ("%container --help", "Usage:  docker container COMMAND"),
+        ("%context use --help", "Usage:  docker context use CONTEXT"),
+        ("%engine use --help", "Usage:  docker engine use embedded|CONTEXT|URL"),
+        ("%%dockerfile --help\nFROM x\n", "Usage:  docker build [OPTIONS] PATH"),
+    ],
+)
+def test_help_is_asked_for_by_a_question_mark_or_by_docker_s_option(shell, capture, cell, about):
+    with capture as captured:
+        result = shell.run_cell(cell)
+    result.raise_error()
+    assert about in f"{result.result}{captured.texts()}"
+
+
+@pytest.mark.parametrize("name", sorted(NAMES | {"builder", "context", "inside"}))
+def test_a_magic_with_a_question_mark_says_what_it_is_for(shell, capsys, name):
+    shell.run_cell(f"%{name}?")
+    shown = capsys.readouterr().out
+    assert "Docstring" in shown
+    assert f"%{name}" in shown
+
+
+def test_a_question_mark_at_the_end_of_an_argument_belongs_to_it(shell):
+    seen = []
+    shell.magics_manager.registry["DockMagic"].run = lambda words, stdin: seen.append((words, stdin))
+    shell.run_cell("%docker run busybox echo why?")
+    assert seen == [(["run", "busybox", "echo", "why?"], None)]
 
 
 def test_other_lines_are_left_to_ipython(shell):
