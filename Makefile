@@ -29,7 +29,7 @@ demo: $(VENV)/stamp-lab  ## execute the notebooks headless into build/demo/
 	python scripts/demo.py notebooks build/demo
 
 test: check  ## lint, types, walls and every test that needs no outsider
-	python -m pytest -m "not conformance" $(TEST_OPTIONS)
+	scripts/run-tests $(TEST_OPTIONS)
 
 conformance: $(VENV)/stamp-dev  ## compare with a real dockerd, recorded behaviour and vectors
 	python -m pytest -m conformance tests/conformance $(TEST_OPTIONS)
