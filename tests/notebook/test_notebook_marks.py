@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydockmagic.notebook.capture import NotebookOutput
 from pydockmagic.notebook.marks import MARK, Marks, marked
 
 STREAMS = st.sampled_from(["stdout", "stderr"])
@@ -44,6 +45,19 @@ def test_how_the_output_is_cut_into_pieces_changes_nothing(pieces, data):
         at = data.draw(st.integers(0, len(text)))
         cut += [(stream, text[:at]), (stream, text[at:])]
     assert marked(cut) == marked(pieces)
+
+
+def test_a_flood_keeps_its_marks_in_the_cell_its_tail_and_its_log(shell, capture, capsys, tmp_path):
+    log = tmp_path / "cell.log"
+    output = NotebookOutput(lines=4, log=lambda: log)
+    with capture as captured:
+        for number in range(100):
+            output.program("stdout", f"out {number}\n")
+            output.program("stderr", f"err {number}\n")
+        output.finish()
+    assert capsys.readouterr().out == "out 0\nstderr | err 0\nout 1\nstderr | err 1\n"
+    assert captured.texts()[-1].endswith("out 99\nstderr | err 99")
+    assert log.read_text().splitlines()[150:152] == ["out 75", "stderr | err 75"]
 
 
 def test_standard_output_alone_is_handed_on_as_it_is():
