@@ -13,7 +13,7 @@ __all__ = ["MARK", "Marks", "marked"]
 
 MARK = "stderr | "
 # Where a line begins anew: after a line end, or after a carriage return, with which progress is drawn over.
-_BEGINS = re.compile(r"(?<=\n)(?!$)|(?<=\r)(?![\n]|$)", re.DOTALL)
+_BEGINS = re.compile(r"(?<=\n)(?!\Z)|(?<=\r)(?!\n|\Z)")
 
 
 class Marks:

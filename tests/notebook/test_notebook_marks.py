@@ -21,6 +21,7 @@ PIECES = st.lists(st.tuples(STREAMS, st.text(alphabet="ab \n", max_size=6)), max
         ([("stderr", "half"), ("stdout", "out\n")], "stderr | half\nout\n"),
         ([("stderr", "1%\r2%\r"), ("stderr", "3%\n")], "stderr | 1%\rstderr | 2%\rstderr | 3%\n"),
         ([("stderr", "a\r\nb\r"), ("stderr", "\nc\r\n")], "stderr | a\r\nstderr | b\r\nstderr | c\r\n"),
+        ([("stderr", "\r\n\n")], "stderr | \r\nstderr | \n"),
         ([("stdout", "no marks \r here\n\n")], "no marks \r here\n\n"),
     ],
 )
