@@ -42,6 +42,7 @@ def test_make_lab_serves_the_first_notebook(tmp_path):
             raise AssertionError(said)
         address = f"{found[0]}/api/contents/01-first-container.ipynb?content=0&token=t"
         assert status_of(address) == 200
+        assert status_of(f"{found[0]}/lab/extensions/pydockmagic/static/highlight.js") == 200
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.stdout.close()

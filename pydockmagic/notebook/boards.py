@@ -194,6 +194,8 @@ class PullBoard:
 
     def html(self) -> str:
         """Write the pull as static HTML; once it is over, the layers are folded away below what was said of it all."""
+        begun = [each for each in self.parts.values() if each.status.startswith("Pulling from ")]
+        above = "".join(markup.tag("div", markup.muted(escape(f"{each.status}, tag {each.id}"))) for each in begun)
         rows = [
             [
                 markup.code(each.id),
@@ -202,8 +204,9 @@ class PullBoard:
                 _share(each),
             ]
             for each in self.parts.values()
+            if each not in begun
         ]
-        body = markup.table((), rows) if rows else ""
+        body = above + (markup.table((), rows) if rows else "")
         said = [line for line in self.said if not (self.done and line.startswith("Digest:"))]
         lines = markup.muted("<br>".join(escape(line.removeprefix("Status: ")) for line in said))
         if self.done and said and body:

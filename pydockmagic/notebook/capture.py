@@ -125,7 +125,11 @@ class NotebookOutput:
 
     def _show(self, text: str) -> None:
         self.wrote = True
-        sys.stdout.write(text if self._flood is None else self._flood.take(text))
+        if self._flood is None:
+            sys.stdout.write(text)
+            return
+        sys.stdout.write(self._flood.take(text))
+        self._flood.draw()  # below what was written last
 
     def step(self, progress: BuildProgress) -> None:
         """Show how far a build is."""

@@ -45,7 +45,10 @@ class Matcher:
         from pydockmagic.commands import Completion  # noqa: PLC0415 - %load_ext is to be quick
 
         nothing: dict[str, Any] = {"completions": [], "suppress": False}
-        line, places = self._places(context.full_text, context.text_until_cursor)
+        # IPython's own text_until_cursor is only the line's.
+        above = context.full_text.split("\n")[: context.cursor_line]
+        until = "\n".join([*above, context.line_with_cursor[: context.cursor_position]])
+        line, places = self._places(until)
         typed = re.search(r"\S*$", line)
         if not places and typed and typed[0]:
             # Of what IPython knows nothing fits into a docker line; it suggests that where nothing is suggested here.
@@ -59,8 +62,8 @@ class Matcher:
             "suppress": True,
         }
 
-    def _places(self, full: str, until: str) -> tuple[str, list[Completion]]:
-        """Give the text that is completed, up to the cursor, and what fits there."""
+    def _places(self, until: str) -> tuple[str, list[Completion]]:
+        """Give the text that is completed, of a cell up to the cursor, and what fits there."""
         from pydockmagic.commands import Context, complete, complete_dockerfile  # noqa: PLC0415
 
         asked = Context(connection=self._magics.session.connection)
@@ -68,7 +71,7 @@ class Matcher:
             return until, complete_dockerfile(until, None, asked)
         if (own := _own_words(until)) is not None:
             return own
-        line = _docker_line(full, until)
+        line = _docker_line(until)
         return (line, complete(line, len(line), asked)) if line is not None else ("", [])
 
 
@@ -77,7 +80,7 @@ def _own_words(until: str) -> tuple[str, list[Completion]] | None:
     from pydockmagic.commands import Completion  # noqa: PLC0415
     from pydockmagic.commands.values import entries  # noqa: PLC0415
 
-    match = _LINE.match(until.rpartition("\n")[2])
+    match = _LINE.match(_joined(until))
     if match is None:
         return None
     noun, line = match[1], match[2]
@@ -102,12 +105,17 @@ def _own_words(until: str) -> tuple[str, list[Completion]] | None:
     return None
 
 
-def _docker_line(full: str, until: str) -> str | None:
+def _docker_line(until: str) -> str | None:
     """Give the words that follow ``docker`` on the line at the cursor; ``None`` elsewhere."""
-    typed = until.rpartition("\n")[2]
+    typed = _joined(until)
     if match := _LINE.match(typed):
         noun = match[1]
         return _WORDS.get(noun, f"{noun} ") + match[2].lstrip()
-    if re.match(r"\s*%%docker\s*\n", full) and typed.strip() and not typed.startswith("%%"):
+    if re.match(r"\s*%%docker\s*\n", until) and typed.strip() and not typed.startswith("%%"):
         return typed.lstrip().removeprefix("docker ")
     return None
+
+
+def _joined(until: str) -> str:
+    """Give the line at the cursor, with those before it that a backslash joins to it."""
+    return until.replace("\\\n", " ").rpartition("\n")[2]

@@ -81,6 +81,11 @@ class Flood:
             self._count(text[end:])
         return text[:end]
 
+    def draw(self) -> None:
+        """Draw the board soon, if there is one: after what ``take`` gave has been shown."""
+        if self._canvas is not None:
+            self._canvas.changed()
+
     def finish(self) -> None:
         """Draw a last time and close the log."""
         if self._canvas is None:
@@ -110,8 +115,6 @@ class Flood:
         self._unfinished = lines.pop()[-_WIDEST:]
         self.board.hidden += len(lines)
         self.board.tail.extend(line[:_WIDEST] for line in lines[-_TAIL:])
-        if self._canvas is not None:
-            self._canvas.changed()
 
 
 def _after_lines(text: str, count: int) -> int:

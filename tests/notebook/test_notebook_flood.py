@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.markup_check import check_static
 
+from pydockmagic.notebook.capture import NotebookOutput
 from pydockmagic.notebook.flood import Flood
 
 
@@ -94,3 +97,18 @@ def test_a_cell_with_very_many_lines_stays_small(shell, capture, capsys, tmp_pat
     assert (tmp_path / "docker-logs").is_dir()
     (log,) = (tmp_path / "docker-logs").iterdir()
     assert log.read_text() == result.stdout
+
+
+def test_the_board_comes_below_the_lines_that_are_shown(capture, monkeypatch):
+    order = []
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=order.append, flush=lambda: None))
+    with capture as captured:
+        output = NotebookOutput(lines=2)
+        output.write("stdout", "1\n2\n3\n4\n")
+        assert order == ["1\n2\n"]
+        assert len(captured.displays) == 1
+        seen = order.copy()
+        output.write("stdout", "5\n")
+        output.finish()
+    assert [each for each in order if each] == seen
+    assert captured.texts()[-1].splitlines()[1:] == ["3", "4", "5"]

@@ -200,6 +200,8 @@ COMPLETIONS = [
     ("x = %container run --na", "--name"),
     ("%%dockerfile --build-a", "--build-arg"),
     ("%%docker\nimage pru", "prune"),
+    ("%container run \\\n  --na", "--name"),
+    ("%%dockerfile -t x\nFROM busybox\nWORKD", "WORKDIR "),
     ("%container run --restart un", "unless-stopped"),
     ("%container run --restart=un", "unless-stopped"),
     ("%container run --pull ne", "never"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lab", "Notebook", "chromium", "jupyterlab"]
 
+_CHECKOUT = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -75,8 +76,11 @@ def jupyterlab(root: Path, config: Path) -> Iterator[Lab]:
     settings.mkdir(parents=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    for name, kind in (("labextension", "labextensions"), ("kernelspec", "kernels")):  # of this checkout
+        shutil.copytree(_CHECKOUT / name, config / "data" / kind / "pydockmagic")
     environ = {
         **os.environ,
+        "JUPYTER_PATH": str(config / "data"),
         "JUPYTER_CONFIG_DIR": str(config),
         "JUPYTERLAB_SETTINGS_DIR": str(config / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(config / "workspaces"),
