@@ -48,8 +48,14 @@ class Control:
         container = self._core.store.get(asked)
         container.check(Action.STOP, asked)
         signum = parse_signal(signal_name) if signal_name else None
-        container.record.manually_stopped = True
+        await self._note_manual_stop(container)
         await self._stop(container, seconds, signum)
+
+    async def _note_manual_stop(self, container: Container) -> None:
+        """Note that a person ends it, before it ends: its policy asks, also of an engine that dies in between."""
+        container.record.manually_stopped = True
+        with contextlib.suppress(EngineError):  # a full disk: what runs can be stopped all the same
+            await self._core.store.save(container)
 
     async def _stop(self, container: Container, seconds: int | None, signum: int | None) -> None:
         record = container.record
@@ -92,7 +98,7 @@ class Control:
         configured = container.record.config.stop_signal
         stop_signal = parse_signal(configured) if configured is not UNSET and configured else signal.SIGTERM
         if signum in (signal.SIGKILL, stop_signal):
-            container.record.manually_stopped = True
+            await self._note_manual_stop(container)
         with contextlib.suppress(ProcessLookupError):
             await self._send(container, signum)
         if signum == signal.SIGKILL and not await self._ended(container, _KILL_SECONDS):
