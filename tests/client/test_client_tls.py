@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 
 import pytest
+from support.certificates import make_certificates
 from support.daemon import frame
 
 from pydockmagic.client import Client, ConnectionFailed, Frame, choose
@@ -37,16 +36,7 @@ def serve(listener, context):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """One certificate that signs itself, for authority, server and client alike."""
-    folder = tmp_path_factory.mktemp("certificates")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-keyout", folder / "key.pem", "-out", folder / "ca.pem",
-        "-subj", "/CN=test daemon", "-addext", "subjectAltName=IP:127.0.0.1",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    shutil.copy(folder / "ca.pem", folder / "cert.pem")
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from nbclient import NotebookClient
 from support import dockerd as real
 from support import sshd as ssh
+from support.certificates import make_certificates
 from support.engine import engine
 from support.markup_check import check_static
 
@@ -80,16 +80,7 @@ def told(notebook: nbformat.NotebookNode, source: str) -> str:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One certificate that signs itself, for authority, server and client alike."""
-    folder = tmp_path_factory.mktemp("certificates")
-    command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-keyout", folder / "key.pem", "-out", folder / "ca.pem",
-        "-subj", "/CN=test daemon", "-addext", "subjectAltName=IP:127.0.0.1",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    shutil.copy(folder / "ca.pem", folder / "cert.pem")
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

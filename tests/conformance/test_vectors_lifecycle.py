@@ -110,8 +110,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with engine(folder) as address:
         made = Machine(Api(address))
         yield made
-        for container in made.api.get("/containers/json", all="1"):
-            made.api("DELETE", f"/containers/{container['Id']}", force="1")
+        made.api.clear()
         made.api("DELETE", "/networks/smnet")
 
 

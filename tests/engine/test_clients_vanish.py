@@ -38,8 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         with _connected(api) as probe:
             pid = struct.unpack("iII", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         yield World(api, leaks.Estate(pid, api, (folder,)))
-        for container in api.get("/containers/json", all="1"):
-            api("DELETE", f"/containers/{container['Id']}", force="1")
+        api.clear()
 
 
 @pytest.fixture(scope="module")

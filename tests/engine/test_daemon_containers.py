@@ -13,30 +13,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.api import Api, frames, read_all
-from support.engine import engine
+from support.api import Api, frames, read_all, served
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    folder = tmp_path_factory.mktemp("daemon")
-    with engine(folder) as address:
-        made = Api(address)
-        made.pull("busybox")
-        yield made
-        for container in made.get("/containers/json", all="1"):
-            made("DELETE", f"/containers/{container['Id']}", force="1")
-        assert made.get("/info")["Containers"] == 0
+    with served(tmp_path_factory.mktemp("daemon")) as api:
+        yield api
 
 
 @pytest.fixture
 def sleeper(api: Api) -> Iterator[str]:
-    container = api.create("sleep", "600")
-    api.post(f"/containers/{container}/start")
-    yield container
-    api("DELETE", f"/containers/{container}", force="1")
+    with api.sleeper() as container:
+        yield container
 
 
 def actions(found: queue.Queue[dict[str, Any]], last: str) -> list[str]:
@@ -327,8 +318,7 @@ def test_volumes_are_filled_from_the_image_kept_and_shared(api):
     assert text == "kept\n"
     refused = api("DELETE", "/volumes/conf")
     assert (refused.status, "volume is in use" in refused.message) == (409, True)
-    for made in api.get("/containers/json", all="1"):
-        api("DELETE", f"/containers/{made['Id']}", force="1", v="1")
+    api.clear(v="1")
     assert api("DELETE", "/volumes/conf").status == 204
     assert container
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.api import Api, frames
-from support.engine import engine
+from support.api import Api, frames, served
 from support.leaks import until
 
 pytestmark = pytest.mark.root
@@ -23,21 +22,14 @@ _NO_FIELD = "can't evaluate field Foo in type *logger.Info"
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    folder = tmp_path_factory.mktemp("lives")
-    with engine(folder) as address:
-        made = Api(address)
-        made.pull("busybox")
-        yield made
-        for container in made.get("/containers/json", all="1"):
-            made("DELETE", f"/containers/{container['Id']}", force="1", v="1")
+    with served(tmp_path_factory.mktemp("lives")) as api:
+        yield api
 
 
 @pytest.fixture
 def sleeper(api: Api) -> Iterator[str]:
-    container = api.create("sleep", "600")
-    api.post(f"/containers/{container}/start")
-    yield container
-    api("DELETE", f"/containers/{container}", force="1")
+    with api.sleeper() as container:
+        yield container
 
 
 def started(api: Api, *command: str, **fields: Any) -> str:

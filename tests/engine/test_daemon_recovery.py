@@ -51,8 +51,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     yield made
     if made.process is None:
         made.start()
-    for container in made.api.get("/containers/json", all="1"):
-        made.api("DELETE", f"/containers/{container['Id']}", force="1")
+    made.api.clear()
     made.end()
     assert_nothing_left(tmp_path)
 

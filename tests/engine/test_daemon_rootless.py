@@ -52,8 +52,7 @@ def server() -> Iterator[Server]:
     try:
         made.api.pull("busybox")
         yield made
-        for container in made.api.get("/containers/json", all="1"):
-            made.api("DELETE", f"/containers/{container['Id']}", force="1")
+        made.api.clear()
     finally:
         made.end()
         user.close()
@@ -119,8 +118,7 @@ def test_containers_outlive_a_killed_engine(server):
 
 
 def test_nothing_of_it_is_left_when_all_are_removed(server):
-    for container in server.api.get("/containers/json", all="1"):
-        server.api("DELETE", f"/containers/{container['Id']}", force="1", v="1")
+    server.api.clear(v="1")
     data = Path(server.user.home / "data")
     assert list((data / "containers").iterdir()) == []
     assert [path for path in (data / "overlay2").iterdir() if len(path.name) == 64] == []

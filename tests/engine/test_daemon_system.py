@@ -7,20 +7,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.api import Api
-from support.engine import engine
+from support.api import Api, served
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with engine(tmp_path_factory.mktemp("system"), ["--stop-containers"]) as address:
-        api = Api(address)
-        api.pull("busybox")
+    with served(tmp_path_factory.mktemp("system"), ["--stop-containers"]) as api:
         yield api
-        for container in api.get("/containers/json", all="1"):
-            api("DELETE", f"/containers/{container['Id']}", force="1", v="1")
 
 
 def _past(api: Api, **filters: list[str]) -> list[dict[str, object]]:

@@ -78,8 +78,7 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KilledEng
     found.start()
     found.api("POST", "/images/create", busybox_tar(), fromSrc="-", repo="busybox", tag="latest")
     yield found
-    for row in found.api.get("/containers/json", all="1"):
-        found.api("DELETE", f"/containers/{row['Id']}", force="1")
+    found.api.clear()
     found.kill(signal.SIGTERM)
     _eventually(lambda: not _processes(str(folder)), f"no process of the engine is left: {_processes(str(folder))}")
     assert not _mounts(str(folder))

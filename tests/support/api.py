@@ -9,10 +9,13 @@ import queue
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from support.engine import engine
 
 
 class _Connection(http.client.HTTPConnection):
@@ -99,6 +102,21 @@ class Api:
         assert answer.status == 200, answer
         assert b'"error"' not in answer.body, answer
 
+    def clear(self, **query: Any) -> None:
+        """Remove every container; ``v="1"`` their volumes as well."""
+        for container in self.get("/containers/json", all="1"):
+            self("DELETE", f"/containers/{container['Id']}", force="1", **query)
+
+    @contextlib.contextmanager
+    def sleeper(self) -> Iterator[str]:
+        """Give the id of a container that runs and does nothing."""
+        container = self.create("sleep", "600")
+        self.post(f"/containers/{container}/start")
+        try:
+            yield container
+        finally:
+            self("DELETE", f"/containers/{container}", force="1")
+
     @contextlib.contextmanager
     def events(self, **query: Any) -> Iterator[queue.Queue[dict[str, Any]]]:
         """Collect events in the background; entered once the engine is streaming."""
@@ -142,6 +160,17 @@ class Api:
             assert data, head
             head += data
         return taken, head
+
+
+@contextlib.contextmanager
+def served(folder: Path, options: Sequence[str] = ()) -> Iterator[Api]:
+    """Serve an engine that has busybox; whatever containers are left go with it."""
+    with engine(folder, options) as address:
+        api = Api(address)
+        api.pull("busybox")
+        yield api
+        api.clear(v="1")
+        assert api.get("/info")["Containers"] == 0
 
 
 def frames(raw: bytes) -> Iterator[tuple[int, bytes]]:

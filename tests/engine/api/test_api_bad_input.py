@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.api import Answer, Api
+from support.api import Answer, Api, served
 from support.bad_input import WRONG, body_with, places, talk
-from support.engine import engine
 
 from pydockmagic.engine.api.execs import StartRequest
 from pydockmagic.engine.containers.config import CreateRequest, UpdateRequest
@@ -34,9 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[Api]:
-    with engine(folder, ["--stop-containers", "--hub", "off"]) as address:
-        made = Api(address)
-        made.pull("busybox")
+    with served(folder, ["--stop-containers", "--hub", "off"]) as made:
         yield made
         assert made("GET", "/_ping").body == b"OK"
         log = (folder / "engine.log").read_text()
@@ -45,10 +42,8 @@ def api(folder: Path) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def sleeper(api: Api) -> Iterator[str]:
-    container = api.create("sleep", "600")
-    api.post(f"/containers/{container}/start")
-    yield container
-    api("DELETE", f"/containers/{container}", force="1")
+    with api.sleeper() as container:
+        yield container
 
 
 def is_refusal(answer: Answer) -> bool:

@@ -79,8 +79,7 @@ def server(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     server.start()
     server.api.pull("busybox")
     yield server
-    for container in server.api.get("/containers/json", all="1"):
-        server.api("DELETE", f"/containers/{container['Id']}", force="1", v="1")
+    server.api.clear(v="1")
     server.end()
 
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from support.engine import engine
 from support.ordinary import NOBODY, OrdinaryUser, interpreter
 
 from . import images, records, runner, world
@@ -153,27 +154,15 @@ def _engine(folder: Path, host: Stage, library: Path | None, *, hub: bool = Fals
     folder.mkdir(exist_ok=True)
     if host.user is not None:
         os.chown(folder, host.user, host.user)
-    address = f"unix://{folder}/engine.sock"
-    command = [
-        sys.executable if library is None else interpreter(), "-B", "-m", "pydockmagic.engine", "serve",
-        "--host", address, "--data-root", str(folder / "engine"), "--stop-containers", *world.ENGINE_OPTIONS,
-    ]  # fmt: skip
-    environment = _environment(folder) | ({} if library is None else {"PYTHONPATH": str(library)})
+    environment = _environment(folder) | {"PYTHONDONTWRITEBYTECODE": "1"}
+    if library is not None:
+        environment["PYTHONPATH"] = str(library)
     if hub:
         environment["PYDOCK_HUB"] = f"http://127.0.0.1:{_HUB}"
-    with (folder / "engine.log").open("w") as log:
-        process = subprocess.Popen(
-            host.command(command), stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd="/"
-        )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert address in line, (line, (folder / "engine.log").read_text()[-4000:])
+    python = sys.executable if library is None else interpreter()
+    options = ["--stop-containers", *world.ENGINE_OPTIONS]
+    with engine(folder, options, host.command([]), python, env=environment, cwd="/") as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
 
 
 @contextmanager
