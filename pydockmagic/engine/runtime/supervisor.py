@@ -12,11 +12,12 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from . import bundle as files
 from . import cgroups, container_init, execute, linux, proxy, wire
+from .cloning import Birthplace, clone_into
 from .control import Message, Reply, Server
 from .logs import LogWriter
 from .loop import READ, Loop
@@ -118,7 +119,7 @@ class Supervisor:
                 linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # daemons of the container become our children
             pipes = Pipes(spec["process"])
             try:
-                start = self._clone(flags, pipes, spec["process"], in_exec=False)
+                start = clone_into(self._birthplace(), flags, pipes, spec["process"])
             finally:
                 pipes.close_theirs()
             self._write_state(start)
@@ -146,50 +147,8 @@ class Supervisor:
             raise Refusal(f"error during container init: join pid namespace {place}: {text}") from error
         self._children_inside = True
 
-    def _clone(self, flags: int, pipes: Pipes, process: Mapping[str, Any], *, in_exec: bool) -> Start:
-        """Clone the child that becomes ``process``, born in the container's cgroup where the kernel can do that."""
-        paths = self._cgroup.paths()
-        tasks = [f"{path}/tasks" for name, path in paths.items() if name != "unified"]
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        unified = -1
-        try:
-            if "unified" in paths:
-                unified = os.open(paths["unified"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            plan = container_init.Plan(
-                spec=self._spec,
-                bundle=self._bundle,
-                sync=theirs,
-                stdio=pipes.stdio,
-                net=self._net,
-                tasks=tasks,
-                hierarchies=cgroups.layout().hierarchies,
-                cgroup_paths=paths,
-                wait=False,
-                inherited=self._inherited,
-            )
-            try:
-                pid, pidfd = linux.clone(flags, unified)
-            except OSError:
-                if unified < 0:
-                    raise
-                plan = plan._replace(wait=True)  # CLONE_INTO_CGROUP is refused or unknown
-                pid, pidfd = linux.clone(flags)
-            if pid == 0:
-                ours.close()
-                if in_exec:
-                    container_init.run_exec(plan, process, self._main.pidfd, self._main.pid)
-                container_init.run(plan)
-            if plan.wait:
-                self._cgroup.enter(pid)
-                ours.send(b"go")
-            return Start(pid, pidfd, ours, in_exec=in_exec, command="".join(process["args"][:1]))
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            if unified >= 0:
-                os.close(unified)
+    def _birthplace(self) -> Birthplace:
+        return Birthplace(self._spec, self._bundle, self._cgroup, self._net, self._inherited)
 
     def _write_state(self, start: Start) -> None:
         state = {
@@ -382,7 +341,7 @@ class Supervisor:
         process = message["process"]
         pipes = Pipes(process)
         try:
-            start = self._clone(0, pipes, process, in_exec=True)
+            start = clone_into(self._birthplace(), 0, pipes, process, main=self._main)
         except BaseException:
             pipes.close()
             raise
