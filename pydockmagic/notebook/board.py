@@ -13,7 +13,8 @@ from pydockmagic.client import Client, ClientError
 from pydockmagic.commands.handlers.usage import reading as stats_reading
 from pydockmagic.notebook.errors import DockerError
 from pydockmagic.notebook.followers import SILENT, action_of, container_of
-from pydockmagic.notebook.later import Again, shown_in
+from pydockmagic.notebook.following import LookingFollower
+from pydockmagic.notebook.later import shown_in
 from pydockmagic.notebook.usage import StatsReader
 from pydockmagic.notebook.views import nanoseconds
 from pydockmagic.notebook.widgets.board import BoardRow, BoardView, Reading, legal_actions, row_of
@@ -72,24 +73,18 @@ def _reading(stats: Mapping[str, Any], *, first: bool = False) -> Reading:
     return Reading(cpu, int(figures["Memory"]), int(figures["MemoryLimit"]) or None)
 
 
-class BoardKeeper:
+class BoardKeeper(LookingFollower["BoardWidget"]):
     """Keeps a board up to date, and carries out what is clicked on it."""
 
     def __init__(self, widget: BoardWidget, client: Client) -> None:
-        self.widget = widget
+        super().__init__(widget, "pydock-board")
         self._client = client
         self._allowed = _allowed(client)
         self._known: dict[str, tuple[str, float]] = {}
         self._moved: set[str] = set()
         self._readers: dict[str, StatsReader] = {}
         self._guard = threading.Lock()
-        self._again = Again(shown_in(widget, self._look), "pydock-board")
         widget.do = self._do
-
-    @property
-    def closed(self) -> bool:
-        """Whether the board is static by now."""
-        return self.widget.comm is None
 
     def concerns(self, event: dict[str, Any]) -> bool:
         """Whether an event is a move of a container, or its new name."""
@@ -99,19 +94,9 @@ class BoardKeeper:
         """Look again soon."""
         with self._guard:
             self._moved.add(container_of(event))
-        self._again.ask()
-
-    def catch_up(self) -> None:
-        """Look again soon: something may have happened before anybody listened."""
-        self._again.ask()
-
-    def fail(self, reason: str) -> None:
-        """Show that nothing more will come."""
-        self.widget.problem = reason
+        super().refresh(event)
 
     def _look(self) -> None:
-        if self.closed:
-            return
         with self._guard:
             moved, self._moved = self._moved, set()
         shown = self.widget.view

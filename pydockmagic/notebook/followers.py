@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pydockmagic.client import Client, NotFound
+from pydockmagic.notebook.following import LookingFollower, ViewFollower
 from pydockmagic.notebook.insides import read_inside, read_usage
 from pydockmagic.notebook.later import Again, shown_in
 from pydockmagic.notebook.maps import volume_map, volume_sizes
@@ -65,39 +66,20 @@ def container_of(event: dict[str, Any]) -> str:
     return str((event.get("Actor") or {}).get("ID", "")) if event.get("Type", "container") == "container" else ""
 
 
-class SheetFollower:
+class SheetFollower(LookingFollower["SheetWidget"]):
     """Keeps a sheet up to date: reads it again after each event that concerns it, and when the person asks."""
 
     def __init__(
         self, widget: SheetWidget, read: Callable[[], Sheet], concerns: Callable[[dict[str, Any]], bool]
     ) -> None:
-        self.widget = widget
+        super().__init__(widget, "pydock-look")
         self.concerns = concerns
         self._read = read
-        self._again = Again(shown_in(widget, self._look), "pydock-look")
         widget.ask = self._again.ask
         widget.asks = True
 
-    @property
-    def closed(self) -> bool:
-        """Whether the sheet is static by now."""
-        return self.widget.comm is None
-
-    def refresh(self, _event: dict[str, Any]) -> None:
-        """Look again soon."""
-        self._again.ask()
-
-    def catch_up(self) -> None:
-        """Look again soon: something may have happened before anybody listened."""
-        self._again.ask()
-
-    def fail(self, reason: str) -> None:
-        """Show that nothing more will come."""
-        self.widget.problem = reason
-
     def _look(self) -> None:
-        if not self.closed:
-            self.widget.show(self._read())
+        self.widget.show(self._read())
 
 
 class VolumesFollower(SheetFollower):
@@ -175,18 +157,13 @@ class InsideFollower(SheetFollower):
             self._again.ask()
 
 
-class StatesFollower:
+class StatesFollower(ViewFollower["StatesWidget"]):
     """Keeps a diagram up to date: asks for a container's history whenever an event names it."""
 
     def __init__(self, widget: StatesWidget, client: Client) -> None:
-        self.widget = widget
+        super().__init__(widget)
         self._client = client
         self._guard = threading.Lock()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the diagram is static by now."""
-        return self.widget.comm is None
 
     def concerns(self, event: dict[str, Any]) -> bool:
         """Whether an event is a move of a container that is shown."""
@@ -226,10 +203,6 @@ class StatesFollower:
             return read_state(self._client, known.id)
         except NotFound:
             return known
-
-    def fail(self, reason: str) -> None:
-        """Show that nothing more will come."""
-        self.widget.problem = reason
 
 
 def told(container: StateHistory, event: dict[str, Any]) -> StateHistory:
