@@ -46,6 +46,11 @@ class EngineAddress:
         """Whether a unix socket of this machine is meant."""
         return self.scheme == "unix"
 
+    @property
+    def daemon(self) -> str:
+        """Name whoever listens there, within a sentence."""
+        return "the embedded engine" if self.source == EMBEDDED else f"the Docker daemon at {self.url}"
+
     def __str__(self) -> str:
         return self.url
 

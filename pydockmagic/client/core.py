@@ -7,7 +7,9 @@ speaks in its ``Api-Version`` header, and the lower of that and ours goes into e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
@@ -16,7 +18,7 @@ from pydockmagic.loading import load_httpx
 
 from .address import EngineAddress
 from .errors import ApiError, ClientError, ConnectionFailed, StreamInterrupted, api_error
-from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
+from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer, lost
 from .transport import base_url, open_transport
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ __all__ = ["API_VERSION", "MINIMUM_API_VERSION", "Core", "Filters", "Parameters"
 API_VERSION = "1.50"
 MINIMUM_API_VERSION = "1.24"
 _NO_NEGOTIATION = "1.24"  # what a server that names no version speaks
+_CONNECTING = 30.0
+PATIENCE = 15.0
 
 Parameter = str | int | bool | None | Sequence[str]
 Parameters = Mapping[str, Parameter]
@@ -88,6 +92,9 @@ class Core:
         self._http: httpx.Client | None = None
         self._version: str | None = None
         self._features: frozenset[str] | None = None
+        self._hurry = threading.local()
+        self.patience = PATIENCE
+        """Seconds of silence after which the daemon is asked whether it is still there; as many it has to answer."""
         self.server_headers: Mapping[str, str] = {}
 
     def close(self) -> None:
@@ -95,6 +102,21 @@ class Core:
         if self._http is not None:
             self._http.close()
             self._http = None
+
+    def wake(self, thread: int) -> None:
+        """Break the connection that another thread waits at, if it does: its request ends with ``ConnectionLost``."""
+        wake = getattr(getattr(self._http, "_transport", None), "wake", None)
+        if wake is not None:
+            wake(thread)
+
+    @contextmanager
+    def hurried(self, seconds: float) -> Iterator[None]:
+        """Give the daemon no more than so many seconds for each answer, for what this thread asks inside."""
+        self._hurry.seconds = seconds
+        try:
+            yield
+        finally:
+            self._hurry.seconds = None
 
     def __enter__(self) -> Self:
         return self
@@ -168,7 +190,7 @@ class Core:
         self, method: str, path: str, *, params: Parameters | None = None, json_body: Any = None
     ) -> ByteStream:
         """Make a request and return the answer's bytes as they come."""
-        return ByteStream(self._open(method, self._versioned(path, params), json_body=json_body))
+        return ByteStream(self._open(method, self._versioned(path, params), json_body=json_body), self.address)
 
     def stream_json(
         self,
@@ -180,17 +202,18 @@ class Core:
         headers: Mapping[str, str] | None = None,
     ) -> JsonStream:
         """Make a request and return the answer's JSON objects as they come."""
-        return JsonStream(self._open(method, self._versioned(path, params), content=content, headers=headers))
+        response = self._open(method, self._versioned(path, params), content=content, headers=headers)
+        return JsonStream(response, self.address)
 
     def stream_frames(
         self, method: str, path: str, *, params: Parameters | None = None, tty: bool = False
     ) -> FrameStream:
         """Make a request and return the answer's frames as they come."""
-        return FrameStream(self._open(method, self._versioned(path, params)), tty=tty)
+        return FrameStream(self._open(method, self._versioned(path, params)), self.address, tty=tty)
 
     def pending(self, method: str, path: str, *, params: Parameters | None = None) -> PendingAnswer:
         """Make a request and return as soon as the answer's header is there."""
-        return PendingAnswer(self._open(method, self._versioned(path, params)))
+        return PendingAnswer(self._open(method, self._versioned(path, params)), self.address)
 
     def hijack(
         self, method: str, path: str, *, params: Parameters | None = None, json_body: Any = None, tty: bool = False
@@ -203,7 +226,7 @@ class Core:
         if response.status_code != 101:
             response.close()
             raise StreamInterrupted(f"unable to upgrade to tcp, received {response.status_code}")
-        return Hijacked(response, tty=tty)
+        return Hijacked(response, self.address, tty=tty)
 
     def _versioned(self, path: str, params: Parameters | None) -> str:
         return f"/v{self.api_version}{path}{_query(params)}"
@@ -223,7 +246,7 @@ class Core:
         try:
             response.read()
         except httpx.TransportError as error:
-            raise StreamInterrupted(f"the connection to the daemon was lost: {error}") from error
+            raise lost(self.address, error) from error
         finally:
             response.close()
         return response
@@ -244,31 +267,29 @@ class Core:
         http = self._client()
         import httpx  # noqa: PLC0415 - loaded by now
 
+        limit = getattr(self._hurry, "seconds", None)
+        timeout = httpx.Timeout(limit, connect=limit or _CONNECTING)
         try:
-            request = http.build_request(method, path, content=content, headers=sent)
+            request = http.build_request(method, path, content=content, headers=sent, timeout=timeout)
         except httpx.InvalidURL as error:
             raise ClientError(f"a name of {len(path):,} characters does not fit into a request: {error}") from error
         try:
             response = http.send(request, stream=True)
-        except httpx.ConnectError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ConnectionFailed(str(self.address), str(error)) from error
         except httpx.TransportError as error:
-            raise StreamInterrupted(self._lost(method, path, error)) from error
+            raise lost(self.address, error) from error
         if response.status_code >= 400:
             raise _refusal(response, method)
         return response
-
-    def _lost(self, method: str, path: str, error: Exception) -> str:
-        return f'error during connect: {method} "{base_url(self.address)}{path.partition("?")[0]}": {error}'
 
     def _client(self) -> httpx.Client:
         if self._http is None:
             httpx = load_httpx()
             self._http = httpx.Client(
-                transport=self._transport or open_transport(self.address),
+                transport=self._transport or open_transport(self.address, lambda: self.patience),
                 base_url=base_url(self.address),
                 headers=self._headers,
-                timeout=httpx.Timeout(None, connect=30.0),
                 trust_env=False,
             )
         return self._http

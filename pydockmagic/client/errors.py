@@ -8,6 +8,7 @@ ClientError                 anything below
  |   +- EngineStartFailed   the embedded engine did not come up
  +- BadAddress              the address itself cannot be used
  +- StreamInterrupted       the server ended a stream in the middle
+ |   +- ConnectionLost      the connection broke under a request, or nobody is at its other end any more
  +- ApiError                the server answered with an error: status and Docker's own message
      +- InvalidParameter      400
      +- Unauthorized          401
@@ -28,6 +29,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "ConnectionFailed",
+    "ConnectionLost",
     "EngineStartFailed",
     "Forbidden",
     "InvalidParameter",
@@ -87,6 +89,16 @@ class BadAddress(ClientError):
 
 class StreamInterrupted(ClientError):
     """The server ended a stream before it was complete."""
+
+
+class ConnectionLost(StreamInterrupted):
+    """The connection broke while a request was under way; ``embedded`` says that it was to our own engine."""
+
+    def __init__(self, daemon: str = "the Docker daemon", reason: str = "", *, embedded: bool = False) -> None:
+        self.daemon = daemon
+        self.reason = reason
+        self.embedded = embedded
+        super().__init__(f"the connection to {daemon} was lost" + (f": {reason}" if reason else ""))
 
 
 class ApiError(ClientError):

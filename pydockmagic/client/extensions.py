@@ -72,6 +72,10 @@ class ExtensionCalls(Core):
         answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/inside")
         return answer
 
+    def exec_kill(self, exec_id: str, signal: str = "SIGKILL") -> None:
+        """Send a signal to the process of an exec; docker's own API has no request for that."""
+        self.unversioned("POST", f"/pydock/exec/{path_part(exec_id)}/kill", params={"signal": signal})
+
     def lifecycle(self) -> list[Json]:
         """Return the life-cycle table: ``[{"State", "Action", "To", "Event"}]``."""
         answer: list[Json] = self.unversioned("GET", "/pydock/lifecycle")

@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from .errors import ClientError, StreamInterrupted
+from .address import EMBEDDED
+from .errors import ClientError, ConnectionLost, StreamInterrupted
 from .frames import Demultiplexer, Frame
 
 if TYPE_CHECKING:
     import socket
 
     import httpx
+
+    from .address import EngineAddress
 
 __all__ = ["ByteStream", "FrameStream", "Hijacked", "JsonStream", "PendingAnswer"]
 
@@ -31,8 +34,9 @@ _OUR_WAY, _BOTH_WAYS = 1, 2  # socket.SHUT_WR and SHUT_RDWR, without loading soc
 class _Open(Generic[T]):
     """What all open answers share: the response, closing from anywhere, iteration once."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, address: EngineAddress | None = None) -> None:
         self._response = response
+        self._address = address
         self._closed = threading.Event()
 
     @property
@@ -60,7 +64,7 @@ class _Open(Generic[T]):
             yield from self._response.iter_raw()
         except httpx.TransportError as error:
             if not self._closed.is_set():
-                raise StreamInterrupted(f"the connection to the daemon was lost: {error}") from error
+                raise lost(self._address, error) from error
         except (httpx.StreamError, RuntimeError):
             if not self._closed.is_set():
                 raise
@@ -77,6 +81,15 @@ class _Open(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def lost(address: EngineAddress | None, error: BaseException) -> ConnectionLost:
+    """Say that the connection is lost; of the HTTP library's reasons only our own (``line.py``) is one for people."""
+    reasons = [each for each in (error, error.__cause__) if getattr(each, "is_silence", False)]
+    reason = str(reasons[0]) if reasons else ""
+    if address is None:
+        return ConnectionLost(reason=reason)
+    return ConnectionLost(address.daemon, reason, embedded=address.source == EMBEDDED)
 
 
 def shut_down(response: httpx.Response) -> None:
@@ -143,8 +156,8 @@ def _take_objects(decoder: json.JSONDecoder, text: str) -> tuple[str, list[dict[
 class FrameStream(_Open[Frame]):
     """A log: frames where the container has no terminal, else plain stdout."""
 
-    def __init__(self, response: httpx.Response, *, tty: bool) -> None:
-        super().__init__(response)
+    def __init__(self, response: httpx.Response, address: EngineAddress | None = None, *, tty: bool) -> None:
+        super().__init__(response, address)
         self._tty = tty
 
     def __iter__(self) -> Iterator[Frame]:
@@ -163,7 +176,7 @@ class PendingAnswer(_Open[bytes]):
         """Block until the body is complete and return its JSON."""
         body = b"".join(self._bytes())
         if not body:
-            raise StreamInterrupted("the daemon ended the wait without an answer")
+            raise lost(self._address, EOFError())
         try:
             return json.loads(body)
         except ValueError as error:
@@ -179,8 +192,16 @@ class Hijacked:
     Reading and writing may happen in different threads, and ``close`` in a third.
     """
 
-    def __init__(self, response: httpx.Response, *, tty: bool, on_close: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        response: httpx.Response,
+        address: EngineAddress | None = None,
+        *,
+        tty: bool,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
         self._response = response
+        self._address = address
         self._stream = response.extensions["network_stream"]
         kind = response.headers.get("content-type", "")
         self.tty = False if kind == "application/vnd.docker.multiplexed-stream" else tty
@@ -212,7 +233,7 @@ class Hijacked:
         except (httpcore.NetworkError, httpcore.TimeoutException, OSError) as error:
             if self._closed.is_set() or isinstance(error.__context__, ConnectionResetError):
                 return b""
-            raise StreamInterrupted(f"the connection to the container was lost: {error}") from error
+            raise lost(self._address, error) from error
         return data
 
     def frames(self) -> Iterator[Frame]:

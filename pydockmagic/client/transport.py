@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydockmagic.loading import load_httpx
@@ -24,31 +25,35 @@ def base_url(address: EngineAddress) -> str:
     return f"{'https' if address.tls is not None or address.scheme == 'https' else 'http'}://{rest}"
 
 
-def open_transport(address: EngineAddress) -> httpx.BaseTransport:
-    """Make the transport for this address; connecting happens with the first request."""
-    loaded = load_httpx()
-    limits = loaded.Limits(max_connections=None, max_keepalive_connections=8)
-    options: dict[str, Any] = {"limits": limits, "verify": False}
+def open_transport(address: EngineAddress, patience: Callable[[], float]) -> httpx.BaseTransport:
+    """Make the transport for this address; connecting happens with the first request.
+
+    After ``patience`` seconds of silence the daemon is asked whether it is still there (``line.py``).
+    """
+    load_httpx()
+    from .line import LineTransport  # noqa: PLC0415 - loads httpx, as the first connection does
+
+    options: dict[str, Any] = {"patience": patience, "url": base_url(address)}
     if address.scheme == "ssh":
         return _through_ssh(address, options)
     if address.scheme == "unix":
         _knock(address)
         options["uds"] = str(address.path)
     elif address.tls is not None or address.scheme == "https":
-        options["verify"] = (address.tls or TlsFiles()).ssl_context()
-    transport: httpx.BaseTransport = loaded.HTTPTransport(**options)
-    return transport
+        options["tls"] = (address.tls or TlsFiles()).ssl_context()
+    return LineTransport(**options)
 
 
 def _through_ssh(address: EngineAddress, options: dict[str, Any]) -> httpx.BaseTransport:
     """Make a transport that talks through ssh, and says what ssh complained of where the connection fails."""
     import httpx  # noqa: PLC0415 - loaded by now
 
+    from .line import LineTransport  # noqa: PLC0415
     from .ssh import Tunnel, parse_ssh  # noqa: PLC0415 - it starts programs, which most clients never do
 
     tunnel = Tunnel(parse_ssh(address.url))
 
-    class ThroughSsh(httpx.HTTPTransport):
+    class ThroughSsh(LineTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             try:
                 return super().handle_request(request)

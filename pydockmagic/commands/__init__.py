@@ -19,7 +19,7 @@ from .context import (
     Terminal,
 )
 from .dockerfiles import complete_dockerfile, explain_instruction
-from .errors import CommandError, Interrupted, UsageError, WordsError
+from .errors import CommandError, Interrupted, Lost, UsageError, WordsError
 from .execute import build, execute, help_text, wants_terminal
 from .results import BuildResult, BuildStep, InspectResult, Result, RunResult, TableResult
 from .terminal import process_terminal
@@ -35,6 +35,7 @@ __all__ = [
     "Context",
     "InspectResult",
     "Interrupted",
+    "Lost",
     "Output",
     "OutputStream",
     "PullProgress",

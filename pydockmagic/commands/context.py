@@ -137,12 +137,15 @@ class Connection:
         self.target = target
         self._factory = factory or _connect
         self._client: Client | None = None
+        self._patience: float | None = None
 
     @property
     def client(self) -> Client:
         """The client; connecting may start the embedded engine."""
         if self._client is None:
             self._client = self._factory(self.target)
+            if self._patience is not None:
+                self._client.patience = self._patience
         return self._client
 
     @property
@@ -156,6 +159,12 @@ class Connection:
         if self._client is not None:
             return str(self._client.address)
         return self.target or ""
+
+    def wait_for(self, seconds: float) -> None:
+        """Ask the daemon whether it is still there after so many seconds of silence, and give it as many to answer."""
+        self._patience = seconds
+        if self._client is not None:
+            self._client.patience = seconds
 
     def use(self, target: str | None) -> None:
         """Take another daemon from now on (``embedded``, a docker context, a URL; ``None`` for the usual choice)."""

@@ -3,6 +3,7 @@
 ```
 CommandError        exit code, message, what to do next
  +- Interrupted     a person stopped it
+ +- Lost            the connection to the daemon broke meanwhile
  +- WordsError      the line cannot be split into words
  +- UsageError      the words do not fit the grammar
 ```
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .results import Result
 
-__all__ = ["CommandError", "Interrupted", "UsageError", "WordsError"]
+__all__ = ["CommandError", "Interrupted", "Lost", "UsageError", "WordsError"]
 
 
 class CommandError(Exception):
@@ -62,6 +63,19 @@ class Interrupted(CommandError):
     def stderr(self) -> str:
         """Nothing: who pressed the key knows."""
         return ""
+
+
+class Lost(CommandError):
+    """The connection to the daemon broke under the command; ``message`` says what is left.
+
+    ``embedded`` says that it was our own engine's.
+    """
+
+    def __init__(
+        self, message: str, exit_code: int = 1, *, result: Result | None = None, embedded: bool = False
+    ) -> None:
+        super().__init__(message, exit_code, result=result)
+        self.embedded = embedded
 
 
 class WordsError(CommandError):

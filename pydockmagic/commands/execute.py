@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from .results import BuildResult, Result
 __all__ = ["build", "execute", "help_text", "wants_terminal"]
 
 _WITH_TERMINAL = frozenset({"container run", "container exec"})
+_JOINING = frozenset({"container attach", "container start"})
 _ROOT = grammar.Command("", "[OPTIONS] COMMAND [ARG...]", "", stops=True, options=GLOBAL_OPTIONS)
 
 
@@ -113,15 +114,21 @@ def help_text(words: Sequence[str], columns: int = 80) -> str:
     return grammar.command_help(found.entry, found.name, columns)
 
 
-def wants_terminal(words: Sequence[str]) -> bool:
-    """Whether these words ask for a terminal and somebody at it: ``run -it``, ``exec -it``."""
+def wants_terminal(words: Sequence[str], has_terminal: Callable[[str], bool] = lambda _: False) -> bool:
+    """Whether these words ask for a terminal and somebody at it: ``run -it``, ``exec -it``.
+
+    So do ``attach`` and ``start -ai`` where the container has one; ``has_terminal`` is asked whether it does.
+    """
     try:
         found = grammar.find(words)
-        if isinstance(found.entry, grammar.Group) or found.entry.path not in _WITH_TERMINAL:
+        if isinstance(found.entry, grammar.Group) or found.entry.path not in _WITH_TERMINAL | _JOINING:
             return False
         parsed = grammar.parse(found.entry, found.name, found.rest)
     except (CommandError, grammar.HelpAsked):
         return False
+    if found.entry.path in _JOINING:
+        joins = found.entry.path == "container attach" or (parsed.flag("interactive") and len(parsed.arguments) == 1)
+        return joins and not parsed.flag("no-stdin") and has_terminal(parsed.arguments[0])
     return parsed.flag("tty") and parsed.flag("interactive") and not parsed.flag("detach")
 
 

@@ -23,13 +23,16 @@ _RUNNING = frozenset(
         "container stats",
     }
 )  # fmt: skip
+_MOST = 2.0
+"""Seconds that a daemon has for its names."""
 _STOPPED = frozenset({"container start"})
 
 
 def names_for(command: Command, option: str | None, position: int, client: Client) -> Names:
     """Return candidates for an option's value or for the argument at a position; nothing where the daemon fails."""
     try:
-        return list(_names(command, option, position, client))
+        with client.hurried(_MOST):  # a person waits for the list, and the kernel for its end
+            return list(_names(command, option, position, client))
     except ClientError:
         return []
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pydockmagic.client import EMBEDDED, choose, embedded
 from pydockmagic.notebook import markup
+from pydockmagic.notebook.session import ANOTHER
 
 if TYPE_CHECKING:
     from pydockmagic.notebook.magics import DockMagic
@@ -37,9 +39,12 @@ def command(magics: DockMagic, words: Sequence[str]) -> Any:
     """Carry out one ``%engine`` line: alone it reports, everything else is the command language's ``engine``."""
     if not words:
         return status(magics)
-    if words[0] in ("use", "stop"):
-        magics.session.stop_feed()
-    result = magics.run(["engine", *words])
+    session = magics.session
+    if words[0] == "use":
+        session.stop_feed(ANOTHER)
+    ending = session.feed if words[0] == "stop" else None
+    with nullcontext() if ending is None else ending.held("the engine was stopped"):
+        result = magics.run(["engine", *words])
     return status(magics) if words[0] == "use" and "--help" not in words else result
 
 

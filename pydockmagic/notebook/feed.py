@@ -1,9 +1,15 @@
-"""The engine's events, heard by one thread and handed to whoever shows what they are about; nothing is polled."""
+"""The engine's events, heard by one thread and handed to whoever shows what they are about; nothing is polled.
+
+When the connection breaks, whoever shows something says that it is no longer live. The thread then tries to hear events
+again, less and less often, and at once when a command has found the daemon (``nudge``): what is shown lives again
+without anybody's doing.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +19,9 @@ if TYPE_CHECKING:
     from pydockmagic.client import Client, JsonStream
 
 __all__ = ["EventFeed", "Follower"]
+
+_PAUSES = (0.5, 1, 2, 4, 8)
+"""Seconds before each attempt to hear events again; the last holds for all that follow."""
 
 
 class Follower(Protocol):
@@ -43,24 +52,32 @@ class Follower(Protocol):
 class EventFeed:
     """Listens to the events of one daemon until ``stop``, in a daemon thread."""
 
-    def __init__(self, client: Client, before: EventFeed | None = None) -> None:
-        """Begin to listen; the followers of the feed ``before``, which was cut off, go over to this one."""
+    def __init__(self, client: Client) -> None:
+        """Begin to listen. Raises ``ClientError`` where the daemon cannot be heard."""
         self._client = client
-        self._followers: list[Follower] = before.left() if before is not None else []
+        self._followers: list[Follower] = []
         self._guard = threading.Lock()
         self._stopped = False
+        self._reason = ""
+        self._wake = threading.Event()
+        self._heard = threading.Event()
+        self._held = False
         # Opened here and now: what happens after this line is heard.
         self._stream: JsonStream = client.events()
+        self._heard.set()
         # The copied context keeps what the thread prints in the cell that started it.
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._listen,), daemon=True, name="pydock-events"
-        )
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), daemon=True, name="pydock-events")
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether events still come."""
+        """Whether events come, or are to come again."""
         return self._thread.is_alive() and not self._stopped
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether events come now."""
+        return self.alive and self._heard.is_set()
 
     def follow(self, follower: Follower, *, instead: Callable[[Follower], bool] = lambda _: False) -> None:
         """Hand events to a follower from now on, in the place of those for which ``instead`` is true."""
@@ -73,43 +90,88 @@ class EventFeed:
         with self._guard:
             return [each for each in self._followers if not each.closed]
 
-    def catch_up(self) -> None:
-        """Have all followers ask how it stands."""
-        self._each(lambda follower: follower.catch_up())
+    def nudge(self) -> None:
+        """Try again now, if events do not come: the daemon seems to be there."""
+        self._wake.set()
+
+    @contextmanager
+    def held(self, reason: str) -> Iterator[None]:
+        """Hear nothing while inside, and say why where events were shown: the daemon is about to end."""
+        self._held = True
+        self._reason = reason
+        self._stream.close()
+        try:
+            yield
+        finally:
+            self._held = False
 
     def stop(self, reason: str = "") -> None:
         """Stop listening; returns when the thread has ended. The followers are told the reason, if there is one."""
         self._stopped = True
+        self._wake.set()
         self._stream.close()
         if reason:
-            self._each(lambda follower: None if follower.closed else follower.fail(reason))
+            self._each(lambda follower: follower.fail(reason))
         if threading.current_thread() is not self._thread:
             self._thread.join(5)
 
-    def _listen(self) -> None:
-        reason = "The engine ended the event stream."
+    def _run(self) -> None:
+        while not self._stopped:
+            reason = self._listen()
+            self._heard.clear()
+            if self._stopped:
+                return
+            reason, self._reason = self._reason or reason, ""
+            self._each(lambda follower, why=reason: follower.fail(f"No longer live: {why}"))  # type: ignore[misc]
+            if not self._resumed():
+                return
+
+    def _listen(self) -> str:
+        """Hand on events until there are none; gives the reason."""
         try:
             for event in self._stream:
                 self._tell(event)
         except (ClientError, OSError) as error:
-            reason = str(error)
+            return str(error)
         except Exception as error:  # noqa: BLE001 - the HTTP library's errors of a closed socket are many
-            reason = str(error)
-        if not self._stopped:
-            self._each(lambda follower: follower.fail(f"No longer live. {reason}"))
+            return str(error)
+        return "the engine ended the event stream"
+
+    def _resumed(self) -> bool:
+        """Try until events are heard again; false where nobody sees them any more."""
+        for attempt in range(1 << 30):
+            self._wake.wait(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+            self._wake.clear()
+            if self._stopped or not self.left():
+                return False
+            if self._held:
+                continue
+            try:
+                self._stream = self._client.events()
+            except (ClientError, OSError):
+                continue
+            self._heard.set()
+            if self._stopped:  # meanwhile
+                self._stream.close()
+                return False
+            self._each(lambda follower: follower.catch_up())
+            return True
+        return False
 
     def _tell(self, event: dict[str, Any]) -> None:
         def refresh(follower: Follower) -> None:
-            if not follower.closed and follower.concerns(event):
-                try:
-                    follower.refresh(event)
-                except ClientError as error:
-                    follower.fail(str(error))
+            if follower.concerns(event):
+                follower.refresh(event)
 
         self._each(refresh)
 
     def _each(self, call: Callable[[Follower], None]) -> None:
-        with self._guard:
-            followers = list(self._followers)
-        for follower in followers:
-            call(follower)
+        """Do something to each follower that can be seen; what goes wrong is said where it shows."""
+        for follower in self.left():
+            try:
+                call(follower)
+            except ClientError as error:
+                follower.fail(str(error))
+            except Exception as error:  # noqa: BLE001 - one view that fails must not silence the others
+                with suppress(Exception):
+                    follower.fail(f"{type(error).__name__}: {error}")

@@ -195,7 +195,7 @@ class StatesFollower(ViewFollower["StatesWidget"]):
         with self._guard:
             view = self.widget.view
             now = [self._again(each) for each in view.containers]
-            if now != list(view.containers):
+            if now != list(view.containers) or self.widget.problem:
                 self.widget.show(replace(view, containers=now))
 
     def _again(self, known: StateHistory) -> StateHistory:

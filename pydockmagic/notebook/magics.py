@@ -19,8 +19,8 @@ from .advice import advice, dockerfile_advice, next_step
 from .cells import CellCommand, clean, commands_of
 from .errors import DockerError
 from .mistakes import check_cell, check_command, check_dockerfile, check_line
-from .running import Finishing, display_asked, refuse_failure, take_context, what_was_done
-from .session import Session, guarded
+from .running import Finishing, display_asked, has_terminal, refuse_failure, take_context, what_was_done
+from .session import ANOTHER, Session, guarded
 from .variables import expand
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ class DockMagic(Magics):
     ).tag(config=True)
     updates = Float(8.0, min=0.1, max=20.0, help="How often a second progress is drawn, at most.").tag(config=True)
 
+    patience = Float(
+        15.0,
+        min=0.1,
+        help="Seconds of silence after which a daemon is asked whether it is still there, while a command waits for "
+        "it. Where it does not answer within as many, the connection is taken for lost.",
+    ).tag(config=True)
+
     lines = Int(
         5000,
         min=0,
@@ -76,6 +83,8 @@ class DockMagic(Magics):
         self._guard = threading.Lock()
         if self.engine:
             self.session.use(self.engine)
+        if self.patience != self.traits()["patience"].default_value:
+            self.session.connection.wait_for(self.patience)
 
     @observe("engine")
     def _change_engine(self, change: dict[str, Any]) -> None:
@@ -86,6 +95,11 @@ class DockMagic(Magics):
     def in_kernel(self) -> bool:
         """Whether a front end shows what we display; otherwise there is a terminal, or nothing at all."""
         return getattr(self.shell, "kernel", None) is not None
+
+    @observe("patience")
+    def _change_patience(self, change: dict[str, Any]) -> None:
+        if hasattr(self, "session"):
+            self.session.connection.wait_for(change["new"])
 
     def shows_live(self) -> bool:
         """Say whether a live view has somebody to look at it."""
@@ -248,7 +262,11 @@ class DockMagic(Magics):
 
                 return DISPLAYS[asked[0]](self, asked[1:])
 
-        if stdin is None and self.shows_live() and wants_terminal(words):
+        if (
+            stdin is None
+            and self.shows_live()
+            and wants_terminal(words, lambda name: has_terminal(self.session.client, name))
+        ):
             from .terminals import TerminalSession  # noqa: PLC0415 - loads the terminal's emulator
 
             with guarded():
@@ -279,7 +297,7 @@ class DockMagic(Magics):
                 check_command(magic, words)
             words = [*_noun(magic), *words]
             if words[:2] == ["context", "use"]:
-                self.session.stop_feed()
+                self.session.stop_feed(ANOTHER)
             return self.run(words, None if stdin is None else stdin.encode())
         except DockerError as error:
             error.advise(advice(line, magic, cell=among))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from .errors import DockerError
 
 if TYPE_CHECKING:
+    from pydockmagic.client import Client
     from pydockmagic.commands import Result
 
     from .capture import NotebookOutput
     from .cells import CellCommand
 
-__all__ = ["Finishing", "display_asked", "refuse_failure", "take_context", "what_was_done"]
+__all__ = ["Finishing", "display_asked", "has_terminal", "refuse_failure", "take_context", "what_was_done"]
 
 _SHOWN_BEFORE, _SHOWN_AFTER, _WIDEST = 3, 6, 80
 
@@ -106,3 +107,14 @@ def display_asked(words: Sequence[str]) -> list[str] | None:
         return [found.entry.path, *grammar.parse(found.entry, found.name, found.rest).arguments]
     except grammar.HelpAsked:
         return None
+
+
+def has_terminal(client: Client, container: str) -> bool:
+    """Whether a container has a terminal that takes keys; what is wrong with it the command itself says."""
+    from pydockmagic.client import ClientError  # noqa: PLC0415 - %load_ext is to be quick
+
+    try:
+        config = client.container_inspect(container)["Config"]
+    except ClientError:
+        return False
+    return bool(config["Tty"] and config["OpenStdin"])

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .boards import BuildBoard
     from .feed import EventFeed
 
-__all__ = ["Session", "guarded"]
+__all__ = ["ANOTHER", "Session", "guarded"]
+
+ANOTHER = "No longer live: another engine is in use."
 
 
 @dataclass
@@ -55,7 +57,10 @@ class Session:
         connected = self.connection.is_open and self.connection.client.address.source == EMBEDDED
         if connected and not embedded.status().running:
             self.connection.close()
-        return self.connection.client
+        client = self.connection.client
+        if self.feed is not None and not self.feed.is_heard:
+            self.feed.nudge()
+        return client
 
     def context(
         self,
@@ -93,7 +98,7 @@ class Session:
 
     def use(self, target: str | None) -> None:
         """Take another engine from now on."""
-        self.stop_feed("No longer live: another engine is in use.")
+        self.stop_feed(ANOTHER)
         self.connection.use(target)
 
     def engine(self) -> str:
@@ -115,9 +120,9 @@ class Session:
 
         with self._guard:
             if self.feed is None or not self.feed.alive:
-                self.feed, before = EventFeed(self.client, self.feed), self.feed
-                if before is not None:  # cut off, when the engine ended: what it fed lives again
-                    self.feed.catch_up()
+                self.feed = EventFeed(self.client)
+            elif not self.feed.is_heard:
+                self.client.ping()  # starts an embedded engine that had ended, and says what stands against the others
             return self.feed
 
     def stop_feed(self, reason: str = "") -> None:
@@ -145,12 +150,18 @@ class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():
             return
         if isinstance(error, KeyboardInterrupt):
             raise DockerError("interrupted", exit_code=130) from None
-        from pydockmagic.client import ClientError, ConnectionFailed  # noqa: PLC0415
-        from pydockmagic.commands import CommandError  # noqa: PLC0415
+        from pydockmagic.client import ClientError, ConnectionFailed, ConnectionLost  # noqa: PLC0415
+        from pydockmagic.commands import CommandError, Lost  # noqa: PLC0415
 
+        if isinstance(error, Lost):
+            raise DockerError(error.message, hint=_resume(embedded=error.embedded), result=error.result) from None
+        if isinstance(error, CommandError) and (unreached := _cause(error, ConnectionFailed)):
+            raise DockerError(error.message, hint=_reconnect(unreached), result=error.result) from None
         if isinstance(error, CommandError):
             hint = "\n".join(part for part in (error.usage, _in_cell(error.hint)) if part)
             raise DockerError(error.message, exit_code=error.exit_code, hint=hint, result=error.result) from None
+        if isinstance(error, ConnectionLost):
+            raise DockerError(str(error), hint=_resume(embedded=error.embedded)) from None
         if isinstance(error, ConnectionFailed):
             raise DockerError(str(error), hint=_reconnect(error)) from None
         if isinstance(error, ClientError):
@@ -160,6 +171,23 @@ class guarded:  # noqa: N801 - reads as a word of the language: `with guarded():
 def _in_cell(hint: str) -> str:
     """Write a hint's command as a cell takes it."""
     return re.sub(r"^(Run|See) 'docker ", r"\1 '%docker ", hint, flags=re.MULTILINE)
+
+
+def _cause(error: BaseException, kind: type[BaseException]) -> Exception | None:
+    """Find the error of this kind that led to another one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, kind) and isinstance(seen, Exception):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _resume(*, embedded: bool) -> str:
+    """Say what comes after a lost connection."""
+    if embedded:
+        return "The engine starts again with the next command."
+    return "The next command connects again, once the daemon is back; %engine shows which one is in use."
 
 
 def _reconnect(error: Exception) -> str:

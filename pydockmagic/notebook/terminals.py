@@ -16,9 +16,11 @@ from uuid import uuid4
 
 from .emulator import Emulator
 from .screen import Screen
+from .session import guarded
 from .widgets.terminal import TerminalView
 
 if TYPE_CHECKING:
+    from pydockmagic.client import Client
     from pydockmagic.commands import BuildProgress, OutputStream, PullProgress, Result
 
     from .magics import DockMagic
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["TerminalSession"]
 
 _ROWS, _COLUMNS = 24, 80
+_GIVING_UP = 5.0
 
 
 class _PageTerminal:
@@ -39,6 +42,13 @@ class _PageTerminal:
         self.widget: TerminalWidget | None = None
         self.emulator = Emulator(_ROWS, _COLUMNS, answer=self.typed)
         self._keys: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.given_up = False
+        """A person has interrupted the start: whatever comes next breaks it off."""
+
+    def check(self) -> None:
+        """Break off what the person does not want any more."""
+        if self.given_up:
+            raise KeyboardInterrupt
 
     def size(self) -> tuple[int, int]:
         return self.emulator.size
@@ -67,6 +77,7 @@ class _PageTerminal:
     @contextmanager
     def on_resize(self, callback: Callable[[], None]) -> Iterator[None]:
         assert self.widget is not None
+        self.check()
         self.widget.resized = callback
         self.attached = True
         self.settled.set()
@@ -85,6 +96,7 @@ class _TerminalOutput:
         self._terminal = terminal
 
     def write(self, stream: OutputStream, text: str) -> None:  # noqa: ARG002 - a terminal has one stream
+        self._terminal.check()
         self._terminal.write(text.replace("\n", "\r\n").encode())
 
     def program(self, stream: OutputStream, text: str) -> None:
@@ -94,8 +106,9 @@ class _TerminalOutput:
     def step(self, progress: BuildProgress) -> None:
         """Nothing to add to docker's own text."""
 
-    def pull(self, progress: PullProgress) -> None:
+    def pull(self, progress: PullProgress) -> None:  # noqa: ARG002 - docker's own text has it
         """Nothing to add to docker's own text."""
+        self._terminal.check()
 
 
 class TerminalSession:
@@ -126,11 +139,27 @@ class TerminalSession:
         widget.typed = self._terminal.typed
         context = replace(context, terminal=self._terminal, echo=True)
         run = copy_context().run
-        threading.Thread(target=run, args=(self._run, context), daemon=True, name="pydock-terminal").start()
-        self._terminal.settled.wait()
+        thread = threading.Thread(target=run, args=(self._run, context), daemon=True, name="pydock-terminal")
+        thread.start()
+        try:
+            self._terminal.settled.wait()
+        except KeyboardInterrupt:
+            self._give_up(context.client, thread)
         if self._error is not None and not self._terminal.attached:
             raise self._error
         return self
+
+    def _give_up(self, client: Client, thread: threading.Thread) -> None:
+        """Break off the start, and wait until nothing more comes of it. Raises ``CommandError`` with what is left."""
+        from pydockmagic.commands import Interrupted  # noqa: PLC0415
+
+        self._terminal.given_up = True
+        client.wake(thread.ident or 0)
+        self._done.wait(_GIVING_UP)
+        left = ""
+        if self._error is not None:
+            left = str(self._error).removeprefix("interrupted: ").rpartition("was lost; ")[2]
+        raise Interrupted(f"interrupted: {left}" if left else "interrupted", 130)
 
     def send(self, text: str) -> None:
         """Type text."""
@@ -141,7 +170,8 @@ class TerminalSession:
         if not self._done.wait(timeout):
             raise TimeoutError(f"{self._title} goes on")
         if self._error is not None:
-            raise self._error
+            with guarded():
+                raise self._error
         assert self._result is not None
         return self._result
 

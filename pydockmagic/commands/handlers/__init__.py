@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pydockmagic.commands.errors import CommandError, Interrupted
+from pydockmagic.commands.errors import CommandError, Interrupted, Lost
 from pydockmagic.commands.results import Result
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ HANDLERS: dict[str, str] = {
     "container cp": "copy:copy",
     "container create": "lifecycle:create",
     "container diff": "listing:diff",
-    "container exec": "run:execute",
+    "container exec": "exec:execute",
     "container export": "copy:export",
     "container inspect": "inspect:container",
     "container kill": "lifecycle:kill",
@@ -105,10 +105,12 @@ def run_handler(parsed: Parsed, context: Context) -> Result:
     module, _, function = place.partition(":")
     handler = getattr(import_module(f".{module}", __name__), function)
     _tell_notes(parsed, context)
-    from pydockmagic.client import ClientError  # noqa: PLC0415 - what cannot be carried out needs no client
+    from pydockmagic.client import ClientError, ConnectionLost  # noqa: PLC0415 - what cannot be carried out needs no client
 
     try:
         result: Result = handler(parsed, context)
+    except ConnectionLost as error:
+        raise Lost(str(error), embedded=error.embedded) from error
     except ClientError as error:
         raise CommandError(str(error), 1) from error
     except KeyboardInterrupt:

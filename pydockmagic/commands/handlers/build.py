@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import ClientError
+from pydockmagic.client import ClientError, ConnectionLost
 from pydockmagic.commands.context import PullProgress
 from pydockmagic.commands.credentials import CredentialsFile
-from pydockmagic.commands.errors import CommandError, Interrupted
+from pydockmagic.commands.errors import CommandError, Interrupted, Lost
 from pydockmagic.commands.options.hosts import check_extra_host
 from pydockmagic.commands.options.pairs import to_map
 from pydockmagic.commands.references import normalized
@@ -77,10 +77,14 @@ class _Build:
         except StreamFailed as error:
             self._steps.failed(error.code)
             raise self._failure(str(error), error.code or 1) from None
+        except ConnectionLost as error:
+            message = f"{error}; the build {self._steps.place()}"
+            raise Lost(message, result=self._result(1), embedded=error.embedded) from error
         except ClientError as error:
-            raise self._failure(str(error), 1) from None
+            raise self._failure(str(error), 1) from error
         except KeyboardInterrupt:
-            raise Interrupted("interrupted: the build was stopped", 130, result=self._result(130)) from None
+            message = f"interrupted: the build was stopped, it {self._steps.place()}"
+            raise Interrupted(message, 130, result=self._result(130)) from None
         self._steps.finished()
         result = self._result(0)
         if self._parsed.text("iidfile"):

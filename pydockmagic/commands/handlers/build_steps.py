@@ -80,6 +80,15 @@ class StepKeeper:
         elif not _CHATTER.match(text) and self._current:
             self._printed(text)
 
+    def place(self) -> str:
+        """Say how far a build came that was broken off, and what is kept of it."""
+        step = self._steps.get(self._current)
+        if step is None:
+            return "had not begun its first step"
+        done = sum(each.state in {"done", "cached"} for each in self._steps.values())
+        kept = {0: "nothing of it is kept", 1: "the step before it is in the cache"}
+        return f"was at step {step.index} of {step.total}: " + kept.get(done, f"the {done} steps done are in the cache")
+
     def failed(self, exit_code: int) -> None:
         """Take note that the build ended with the step it was at."""
         step = self._steps.get(self._current)

@@ -10,6 +10,7 @@ from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.options.config import ContainerConfig, container_config
 from pydockmagic.commands.references import check_name, familiar_tagged, normalized
 
+from .leaving import leaving
 from .progress import show_pull
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def create_from(request: ContainerConfig, parsed: Parsed, context: Context, sink
             raise sink.failure(str(problem), 1) from None
         raise failed(str(problem), sink, command, 125) from None
     try:
-        if parsed.text("pull") == "always":
-            _pull(image, parsed, context, sink)
-        answer = _create(request, parsed, context, sink)
+        with leaving(sink.result, "no container was started"):
+            if parsed.text("pull") == "always":
+                _pull(image, parsed, context, sink)
+            answer = _create(request, parsed, context, sink)
     except ApiError as error:
         if command == "create":
             raise sink.failure(str(error), 1) from None

@@ -12,6 +12,7 @@ from pydockmagic.commands.template import Struct, Template, TemplateExecutionErr
 from pydockmagic.commands.units import SECOND
 
 from .filters import to_filters
+from .leaving import leaving
 from .moments import timestamp
 from .sink import Sink
 
@@ -38,7 +39,10 @@ def events(parsed: Parsed, context: Context) -> Result:
         except ValueError as error:
             raise sink.failure(str(error)) from None
     filters = to_filters(parsed.list("filter"))
-    with context.client.events(since=moments["since"], until=moments["until"], filters=filters) as stream:
+    with (
+        leaving(sink.result, "events are no longer shown"),
+        context.client.events(since=moments["since"], until=moments["until"], filters=filters) as stream,
+    ):
         for event in stream:
             sink.out(_shown(event, form, template) + "\n")
     return sink.result()

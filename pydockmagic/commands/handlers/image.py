@@ -16,6 +16,7 @@ from pydockmagic.commands.results import Result, TableResult
 from pydockmagic.commands.units import human_size
 
 from .filters import to_filters
+from .leaving import leaving
 from .listing import show
 from .progress import show_pull
 from .prompt import confirm
@@ -140,7 +141,11 @@ def pull(parsed: Parsed, context: Context) -> Result:
     try:
         platform = parsed.text("platform") or None
         auth = CredentialsFile(context.environ).header_for(reference)
-        with context.client.image_pull(reference.name, tag=label, platform=platform, auth=auth) as messages:
+        left = f"the pull of {reference.familiar} was stopped, and what was here before is as it was"
+        with (
+            leaving(sink.result, left, "the pull was stopped, and what was here before is as it was"),
+            context.client.image_pull(reference.name, tag=label, platform=platform, auth=auth) as messages,
+        ):
             show_pull(messages, context, sink, "stdout", quiet=quiet)
     except ClientError as error:
         raise sink.failure(str(error)) from None
@@ -155,7 +160,11 @@ def push(parsed: Parsed, context: Context) -> Result:
     reference = _named(parsed, sink)
     try:
         auth = CredentialsFile(context.environ).header_for(reference)
-        with context.client.image_push(reference.familiar_name, tag=reference.tag or None, auth=auth) as messages:
+        left = f"the push of {reference.familiar} was stopped; the registry keeps the layers that had arrived"
+        with (
+            leaving(sink.result, left),
+            context.client.image_push(reference.familiar_name, tag=reference.tag or None, auth=auth) as messages,
+        ):
             show_pull(messages, context, sink, "stdout", quiet=quiet)
     except ClientError as error:
         raise sink.failure(str(error).removeprefix("Error response from daemon: ")) from None
@@ -181,7 +190,10 @@ def load(parsed: Parsed, context: Context) -> Result:
 
 def _load(tar: Iterator[bytes], parsed: Parsed, context: Context, sink: Sink) -> Result:
     try:
-        with context.client.image_load(tar, quiet=True) as messages:
+        with (
+            leaving(sink.result, "the archive was not loaded to its end"),
+            context.client.image_load(tar, quiet=True) as messages,
+        ):
             show_pull(messages, context, sink, "stdout")
     except ClientError as error:
         raise sink.failure(str(error).removeprefix("Error response from daemon: ")) from None

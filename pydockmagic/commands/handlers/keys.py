@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydockmagic.commands.grammar.kinds import ValueProblem
 
-__all__ = ["DEFAULT_KEYS", "DetachKeys", "parse_keys"]
+from .create import failed
+
+if TYPE_CHECKING:
+    from pydockmagic.commands.grammar import Parsed
+
+    from .sink import Sink
+
+__all__ = ["DEFAULT_KEYS", "DetachKeys", "keys_of", "parse_keys"]
 
 DEFAULT_KEYS = b"\x10\x11"
 _CONTROL = {**{chr(97 + index): index + 1 for index in range(26)}, "@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
@@ -21,6 +30,17 @@ def parse_keys(text: str) -> bytes:
         else:
             raise ValueProblem(f"invalid detach keys ({text}): Unknown character: '{key}'")
     return bytes(codes)
+
+
+def keys_of(parsed: Parsed, sink: Sink, command: str) -> DetachKeys:
+    """Read ``--detach-keys``; raises ``CommandError``."""
+    text = parsed.text("detach-keys")
+    if not text:
+        return DetachKeys(DEFAULT_KEYS)
+    try:
+        return DetachKeys(parse_keys(text))
+    except ValueProblem as problem:
+        raise failed(str(problem), sink, command, 125) from None
 
 
 class DetachKeys:

@@ -9,6 +9,7 @@ from pydockmagic.commands.results import Result, RunResult
 
 from .create import create_container
 from .filters import to_filters
+from .leaving import leaving
 from .prompt import confirm
 from .sink import Sink, for_each
 
@@ -71,7 +72,9 @@ def wait(parsed: Parsed, context: Context) -> Result:
             raise ClientError(error)
         return f"{answer['StatusCode']}\n"
 
-    return for_each(parsed.arguments, one, context)
+    names = " ".join(parsed.arguments)
+    with leaving(Sink(context).result, f"docker wait {names} waits again"):
+        return for_each(parsed.arguments, one, context)
 
 
 def rename(parsed: Parsed, context: Context) -> Result:

@@ -13,6 +13,7 @@ from pydockmagic.commands.format.table import align
 from pydockmagic.commands.results import Result, TableResult
 
 from .filters import to_filters
+from .leaving import leaving
 from .sink import Sink
 
 if TYPE_CHECKING:
@@ -58,16 +59,24 @@ def logs(parsed: Parsed, context: Context) -> Result:
     sink = Sink(context, live=True)
     name = parsed.arguments[0]
     info = context.client.container_inspect(name)
-    with context.client.container_logs(
-        info["Id"],
-        follow=parsed.flag("follow"),
-        timestamps=parsed.flag("timestamps"),
-        tail=parsed.text("tail"),
-        since=_moment(parsed.text("since"), sink),
-        until=_moment(parsed.text("until"), sink),
-        details=parsed.flag("details"),
-        tty=bool(info["Config"]["Tty"]),
-    ) as frames:
+    since, until = _moment(parsed.text("since"), sink), _moment(parsed.text("until"), sink)
+    again = f"docker logs -f {name} follows container {name} again"
+    interrupted = f"container {name} goes on; docker logs -f {name} follows it again"
+    if not (parsed.flag("follow") and info["State"].get("Running")):
+        interrupted = again = f"the log of container {name} was not shown to its end"
+    with (
+        leaving(sink.result, interrupted, again),
+        context.client.container_logs(
+            info["Id"],
+            follow=parsed.flag("follow"),
+            timestamps=parsed.flag("timestamps"),
+            tail=parsed.text("tail"),
+            since=since,
+            until=until,
+            details=parsed.flag("details"),
+            tty=bool(info["Config"]["Tty"]),
+        ) as frames,
+    ):
         for frame in frames:
             sink.frame(frame.stream, frame.data)
     return sink.result()

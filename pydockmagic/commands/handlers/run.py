@@ -1,17 +1,18 @@
-"""``docker run``, ``start``, ``attach`` and ``exec``: programs in containers, and talking with them."""
+"""``docker run``, ``start`` and ``attach``: the programs of containers, and talking with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import ClientError, PendingAnswer
-from pydockmagic.commands.errors import Interrupted
+from pydockmagic.client import ClientError, ConnectionLost, NotFound, PendingAnswer
+from pydockmagic.commands.errors import Interrupted, Lost
 from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.results import Result, RunResult
 
 from .create import Created, create_container, failed
-from .keys import DEFAULT_KEYS, DetachKeys, parse_keys
+from .keys import DetachKeys, keys_of
+from .leaving import leaving
 from .sink import Sink
 from .streams import Interrupts, Session
 
@@ -35,7 +36,7 @@ def run(parsed: Parsed, context: Context) -> RunResult:
     wants_stdin = "stdin" in attached or parsed.flag("interactive")
     if not detached and wants_stdin and parsed.flag("tty") and context.terminal is None:
         raise sink.failure("the input device is not a TTY")
-    keys = _keys(parsed, sink, "run")
+    keys = keys_of(parsed, sink, "run")
     if detached:
         parsed.values["attach"] = []
     made = _create(parsed, context, sink, detached=detached)
@@ -60,16 +61,6 @@ def _create(parsed: Parsed, context: Context, sink: Sink, *, detached: bool) -> 
     return create_from(request, parsed, context, sink, "run")
 
 
-def _keys(parsed: Parsed, sink: Sink, command: str) -> DetachKeys:
-    text = parsed.text("detach-keys")
-    if not text:
-        return DetachKeys(DEFAULT_KEYS)
-    try:
-        return DetachKeys(parse_keys(text))
-    except ValueProblem as problem:
-        raise failed(str(problem), sink, command, 125) from None
-
-
 def start_status(message: str) -> int:
     """Return the exit code for a container that could not be started: 127 not found, 126 not executable, else 125."""
     if any(words in message for words in _NOT_FOUND):
@@ -81,8 +72,10 @@ def start_status(message: str) -> int:
 
 def _start_detached(made: Created, context: Context, sink: Sink, parsed: Parsed) -> RunResult:
     sink.out(f"{made.id}\n")
+    left = f"docker inspect {made.id[:12]} tells whether the container has started"
     try:
-        context.client.container_start(made.id, detach_keys=parsed.text("detach-keys") or None)
+        with leaving(sink.result, left):
+            context.client.container_start(made.id, detach_keys=parsed.text("detach-keys") or None)
     except ClientError as error:
         raise failed(str(error), sink, "run", start_status(str(error))) from None
     return sink.fill(RunResult(id=made.id, name=made.name, detached=True))
@@ -100,29 +93,49 @@ class _Attached:
         self._pending: PendingAnswer | None = None
 
     def run(self) -> RunResult:
-        made, context = self._made, self._context
-        config = made.config
-        interrupts = interrupts_for(made.id, context, proxy=self._parsed.flag("sig-proxy"))
         try:
-            stream = context.client.container_attach(
-                made.id,
-                stdin=config["AttachStdin"],
-                stdout=config["AttachStdout"],
-                stderr=config["AttachStderr"],
-                detach_keys=self._parsed.text("detach-keys") or None,
-                tty=config["Tty"],
-            )
+            return self._talk()
+        except ConnectionLost as error:
+            message = f"{error}; container {self._label} may go on: docker attach {self._label} joins it again"
+            raise Lost(message, 125, result=self._result(125), embedded=error.embedded) from error
         except ClientError as error:
-            raise failed(str(error), self._sink, "run", 125) from None
-        session = Session(stream, self._sink, context, interrupts, self._keys)
-        try:
-            session.run(stdin=config["AttachStdin"], tty=config["Tty"], on_start=self._start, resize=self._resize)
-            return self._finish(session, interrupts)
-        except ClientError as error:
-            raise failed(str(error), self._sink, "run", 125) from None
+            raise failed(str(error), self._sink, "run", 125) from error
+        except KeyboardInterrupt:  # not while the program was talked with, but just before or after
+            message = f"interrupted: container {self._label} {self._withdraw()}"
+            raise Interrupted(message, 130, result=self._result(130)) from None
         finally:
             if self._pending is not None:
                 self._pending.close()
+
+    def _talk(self) -> RunResult:
+        made, context = self._made, self._context
+        config = made.config
+        interrupts = interrupts_for(made.id, context, proxy=self._parsed.flag("sig-proxy"))
+        stream = context.client.container_attach(
+            made.id,
+            stdin=config["AttachStdin"],
+            stdout=config["AttachStdout"],
+            stderr=config["AttachStderr"],
+            detach_keys=self._parsed.text("detach-keys") or None,
+            tty=config["Tty"],
+        )
+        session = Session(stream, self._sink, context, interrupts, self._keys)
+        session.run(stdin=config["AttachStdin"], tty=config["Tty"], on_start=self._start, resize=self._resize)
+        return self._finish(session, interrupts)
+
+    def _result(self, code: int) -> RunResult:
+        return self._sink.fill(RunResult(id=self._made.id, name=self._made.name), code)
+
+    def _withdraw(self) -> str:
+        """End the container, whether it has started or not, and say what is left of it."""
+        try:
+            self._context.client.container_kill(self._made.id)
+        except NotFound:
+            return "is gone"
+        except ClientError:
+            return f"is still there; docker rm -f {self._label} removes it"
+        gone = self._made.host_config["AutoRemove"]
+        return f"was killed {_left(self._label, gone=gone)}"
 
     def _resize(self, height: int, width: int) -> None:
         self._context.client.container_resize(self._made.id, height=height, width=width)
@@ -134,6 +147,8 @@ class _Attached:
         self._pending = client.container_wait_begin(self._made.id, condition=condition)
         try:
             client.container_start(self._made.id)
+        except ConnectionLost:
+            raise
         except ClientError as error:
             if self._made.host_config["AutoRemove"]:
                 _until_over(self._pending)
@@ -168,8 +183,11 @@ class _Attached:
 
 
 def _interrupted(label: str, code: int, *, gone: bool) -> str:
-    left = "and was removed" if gone else f"and is still there; docker rm {label} removes it"
-    return f"interrupted: container {label} ended with exit code {code} {left}"
+    return f"interrupted: container {label} ended with exit code {code} {_left(label, gone=gone)}"
+
+
+def _left(label: str, *, gone: bool) -> str:
+    return "and was removed" if gone else f"and is still there; docker rm {label} removes it"
 
 
 def _status(code: int, context: Context) -> int:
@@ -199,13 +217,13 @@ def exit_code(pending: PendingAnswer, interrupts: Interrupts, sink: Sink) -> int
     return int(answer["StatusCode"])
 
 
-def interrupts_for(container: str, context: Context, *, proxy: bool) -> Interrupts:
+def interrupts_for(container: str, context: Context, *, proxy: bool, kills: bool = True) -> Interrupts:
     """Return what happens to interrupts: they are sent to the container, unless ``--sig-proxy=false``."""
 
     def send(signal: str) -> None:
         context.client.container_kill(container, signal=signal)
 
-    return Interrupts(send if proxy else None, context)
+    return Interrupts(send if proxy else None, context, kills=kills)
 
 
 def start(parsed: Parsed, context: Context) -> Result:
@@ -297,28 +315,33 @@ def _converse(
     begin: Callable[[], None] | None,
 ) -> RunResult:
     """Talk with an existing container until it ends or the person lets go."""
-    interrupts = interrupts_for(
-        talk.identity, context, proxy="sig-proxy" not in parsed.command.by_name or parsed.flag("sig-proxy")
-    )
-    session = Session(stream, sink, context, interrupts, _keys(parsed, sink, parsed.name))
+    proxy = "sig-proxy" not in parsed.command.by_name or parsed.flag("sig-proxy")
+    # Who only joins a container does not end what somebody else began: it gets the interrupt, and is let go.
+    interrupts = interrupts_for(talk.identity, context, proxy=proxy, kills=begin is not None)
+    session = Session(stream, sink, context, interrupts, keys_of(parsed, sink, parsed.name))
+    result = RunResult(id=talk.identity, name=talk.name)
+    again = f"docker attach {talk.name} joins it again"
+    goes_on = f"container {talk.name} goes on; {again}, docker stop {talk.name} ends it"
 
     def resize(height: int, width: int) -> None:
         context.client.container_resize(talk.identity, height=height, width=width)
 
+    def so_far(code: int) -> RunResult:
+        return sink.fill(result, code)
+
     try:
-        session.run(stdin=talk.stdin, tty=talk.tty, on_start=begin, resize=resize)
-        result = RunResult(id=talk.identity, name=talk.name)
-        code = None if session.detached else exit_code(pending[0], interrupts, sink)
+        with leaving(so_far, goes_on, f"container {talk.name} may go on: {again}"):
+            session.run(stdin=talk.stdin, tty=talk.tty, on_start=begin, resize=resize)
+            code = None if session.detached else exit_code(pending[0], interrupts, sink)
     except ClientError as error:
-        raise sink.failure(str(error)) from None
+        raise sink.failure(str(error)) from error
     finally:
         for each in pending:
             each.close()
     if code is None:
         result.detached = True
         if interrupts.count:
-            sink.fill(result, 1)
-            raise Interrupted(f"interrupted: container {talk.name} goes on", 1, result=result)
+            raise Interrupted(f"interrupted: {goes_on}", 1, result=so_far(1))
         if begin is None:  # docker calls it a failure of attach, and of attach alone
             raise sink.failure("read escape sequence")
         return sink.fill(result)
@@ -326,63 +349,3 @@ def _converse(
     if interrupts.count:
         raise Interrupted(_interrupted(talk.name, code, gone=False), _status(code, context), result=result)
     return result
-
-
-def execute(parsed: Parsed, context: Context) -> RunResult:
-    """``docker exec``: run a command in a running container; the exit code is the command's."""
-    sink = Sink(context, live=not parsed.flag("detach"))
-    container, *command = parsed.arguments
-    tty, detached = parsed.flag("tty"), parsed.flag("detach")
-    stdin = parsed.flag("interactive") and not detached
-    if stdin and tty and context.terminal is None:
-        raise sink.failure("the input device is not a TTY")
-    keys = _keys(parsed, sink, "exec")
-    config = _exec_config(parsed, command, context, sink)
-    client = context.client
-    client.container_inspect(container)
-    identity = client.exec_create(container, config)["Id"]
-    result = RunResult(id=identity, name=container, detached=detached)
-    if detached:
-        client.exec_start_detached(identity, tty=tty)
-        return sink.fill(result)
-    interrupts = Interrupts(None, context)
-    stream = client.exec_start(identity, tty=tty)
-    session = Session(stream, sink, context, interrupts, keys)
-
-    def resize(height: int, width: int) -> None:
-        client.exec_resize(identity, height=height, width=width)
-
-    session.run(stdin=stdin, tty=tty, resize=resize)
-    if session.detached:
-        result.detached = True
-        if interrupts.count:
-            sink.fill(result, 130)
-            raise Interrupted(f"interrupted: the command may go on in container {container}", 130, result=result)
-        return sink.fill(result)
-    return sink.fill(result, int(client.exec_inspect(identity).get("ExitCode") or 0))
-
-
-def _exec_config(parsed: Parsed, command: list[str], context: Context, sink: Sink) -> dict[str, Any]:
-    from pydockmagic.commands.options.pairs import environment  # noqa: PLC0415
-
-    try:
-        env = environment(parsed.list("env-file"), parsed.list("env"), context.directory, context.environ)
-    except ValueProblem as problem:
-        raise sink.failure(str(problem)) from None
-    detached = parsed.flag("detach")
-    config: dict[str, Any] = {
-        "User": parsed.text("user"),
-        "Privileged": parsed.flag("privileged"),
-        "Tty": parsed.flag("tty"),
-        "AttachStdin": parsed.flag("interactive") and not detached,
-        "AttachStderr": not detached,
-        "AttachStdout": not detached,
-        "Detach": detached,
-        "DetachKeys": parsed.text("detach-keys"),
-        "Env": env or None,
-        "WorkingDir": parsed.text("workdir"),
-        "Cmd": command,
-    }
-    if parsed.flag("tty") and context.terminal is not None:
-        config["ConsoleSize"] = list(context.terminal.size())
-    return config

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydockmagic.client import ClientError
-from pydockmagic.commands.errors import CommandError
+from pydockmagic.client import ClientError, ConnectionLost
+from pydockmagic.commands.errors import CommandError, Lost
 from pydockmagic.commands.results import Result
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def for_each(names: Iterable[str], action: Callable[[str], str | None], context:
     for name in names:
         try:
             said = action(name)
+        except ConnectionLost as error:
+            raise Lost(str(error), result=sink.result(1), embedded=error.embedded) from error
         except ClientError as error:
             complaints.append(str(error))
         else:

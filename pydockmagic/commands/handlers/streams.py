@@ -24,6 +24,10 @@ __all__ = ["Interrupts", "Session"]
 
 _PATIENCE = 3.0
 _ENOUGH = 3
+_DEAF = (
+    "\nThe program did not react to the interrupt (the first process of a container ignores signals that it has no "
+    "handler for), so it is killed.\n"
+)
 
 
 class Interrupts:
@@ -32,18 +36,19 @@ class Interrupts:
     ``send`` sends a signal to the container; ``None`` where it gets none (``exec``, ``--sig-proxy=false``). On a
     terminal (``echo``) docker's own way holds: pass on twice, give up at the third. Elsewhere a program that does not
     react to the first one within 3 seconds is killed without a second one: a cell that was interrupted must not leave
-    its container running.
+    its container running. Who only joined a container (``kills`` is false) lets it go instead.
     """
 
-    def __init__(self, send: Callable[[str], None] | None, context: Context) -> None:
+    def __init__(self, send: Callable[[str], None] | None, context: Context, *, kills: bool = True) -> None:
         self._send = send
+        self.kills = kills
         self._echo = context.echo
         self.count = 0
 
     def happened(self) -> bool:
         """Take note of one; returns whether to go on reading."""
         self.count += 1
-        if self._send is None or self.count >= _ENOUGH:
+        if self._send is None or self.count >= _ENOUGH or (self.count > 1 and not (self.kills or self._echo)):
             return False
         signal = "SIGINT" if self.count == 1 or self._echo else "SIGKILL"
         with suppress(ClientError):
@@ -130,11 +135,11 @@ class Session:
                         self._sink.frame(frame.stream, frame.data)
             except TimeoutError:
                 patience = None
-                self._sink.out(
-                    "\nThe program did not react to the interrupt (the first process of a container ignores signals "
-                    "that it has no handler for), so it is killed.\n"
-                )
-                self._interrupts.happened()
+                if self._interrupts.kills:
+                    self._sink.out(_DEAF)
+                if not self._interrupts.happened():
+                    self.detached = True
+                    return
             except KeyboardInterrupt:
                 if not self._interrupts.happened():
                     self.detached = True

@@ -14,7 +14,7 @@ from pydockmagic.engine.errors import InvalidParameter
 from pydockmagic.engine.images.service import ImageService
 
 from .facts import EngineFacts
-from .messages import Answer, Request, reply_json
+from .messages import Answer, Reply, Request, reply_json
 from .router import Route
 
 __all__ = ["ExtensionRoutes"]
@@ -29,6 +29,7 @@ _FEATURES = [
     "lifecycle",
     "doctor",
     "build-steps",
+    "exec-kill",
 ]
 
 
@@ -60,6 +61,7 @@ class ExtensionRoutes:
             Route("GET", "/pydock/containers/{name}/files", self.container_files),
             Route("GET", "/pydock/containers/{name}/states", self.states),
             Route("GET", "/pydock/containers/{name}/inside", self.inside),
+            Route("POST", "/pydock/exec/{id}/kill", self.exec_kill),
         ]
 
     async def announce(self, request: Request) -> Answer:
@@ -75,6 +77,11 @@ class ExtensionRoutes:
         if self._examined is None:
             self._examined = await asyncio.to_thread(self._examine)
         return reply_json(self._examined)
+
+    async def exec_kill(self, request: Request) -> Answer:
+        """Send a signal to the process of an exec."""
+        await self._containers.execs.kill(request.params["id"], request.text("signal", "SIGKILL"))
+        return Reply(status=204)
 
     async def image_layers(self, request: Request) -> Answer:
         """Give an image's layers."""

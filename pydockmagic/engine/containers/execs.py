@@ -23,6 +23,7 @@ from .core import Core
 from .frames import STDOUT, frame
 from .lifecycle import Action, Lifecycle
 from .security import parse_security
+from .signals import parse_signal
 from .specs import exec_process
 from .streams import Client, DetachKeys, FramedClient, UnframedClient, parse_detach_keys, pump
 
@@ -244,6 +245,15 @@ class Execs:
             raise Conflict(f"exec {instance.id} is not running")
         with contextlib.suppress(ProcessLookupError):
             await self._core.runtime.resize(instance.container.id, rows, columns, exec_id=instance.id)
+
+    async def kill(self, exec_id: str, signal_name: str) -> None:
+        """Send a signal to the process of an exec (Docker has no such request). Raises ``Conflict`` where it ended."""
+        instance = self.get(exec_id)
+        signum = parse_signal(signal_name)
+        try:
+            await self._core.runtime.signal(instance.container.id, signum, instance.id)
+        except ProcessLookupError:
+            raise Conflict(f"exec {instance.id} is not running") from None
 
     def inspect(self, exec_id: str) -> dict[str, Any]:
         """Give the document of ``GET /exec/{id}/json``."""

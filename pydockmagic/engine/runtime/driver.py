@@ -93,8 +93,8 @@ class RuntimeDriver(Protocol):
         """Set the terminal's size, of the container or of one exec in it."""
         ...
 
-    async def signal(self, container_id: str, signum: int) -> None:
-        """Send a signal to the container's first process."""
+    async def signal(self, container_id: str, signum: int, exec_id: str | None = None) -> None:
+        """Send a signal to the container's first process, or to that of one exec in it."""
         ...
 
     async def pause(self, container_id: str) -> None:

@@ -133,9 +133,10 @@ class NamespacesDriver:
         """See ``RuntimeDriver.resize``."""
         await self._ask(container_id, "resize", rows=rows, columns=columns, exec=exec_id)
 
-    async def signal(self, container_id: str, signum: int) -> None:
+    async def signal(self, container_id: str, signum: int, exec_id: str | None = None) -> None:
         """See ``RuntimeDriver.signal``."""
-        await self._ask(container_id, "signal", signal=signum)
+        whom: dict[str, Any] = {"exec": exec_id} if exec_id else {}
+        await self._ask(container_id, "signal", signal=signum, **whom)
 
     async def pause(self, container_id: str) -> None:
         """Freeze the container's cgroup; where there is no freezer, SIGSTOP each process (which they can notice)."""
