@@ -15,6 +15,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ __all__ = ["EngineStatus", "Places", "ensure", "places", "status", "stop"]
 _SOCKET_PATH_MAX = 107  # sun_path holds 108 bytes, the last of them zero
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 30.0
+_END_TIMEOUT = 5.0
+_OTHER_TIMEOUT = 8.0
+_PAUSE = 0.2
+_IN_USE = "is using the data root"
 _DEFAULT_IDLE = "600"
 
 
@@ -113,9 +118,25 @@ def ensure(
         return where.address
     _make_private(where.run)
     with _start_lock(where.run / "start.lock"):
-        if not _answers(where.socket):
-            _start(where, environ, timeout, meanwhile)
+        _start_or_find(where, environ, timeout, meanwhile)
     return where.address
+
+
+def _start_or_find(
+    where: Places, environ: Mapping[str, str], timeout: float, meanwhile: Callable[[], object] | None
+) -> None:
+    """Start an engine where there is none; wait for one that is just ending or starting.
+
+    A kernel that was killed while it started an engine leaves such a one.
+    """
+    deadline = time.monotonic() + _OTHER_TIMEOUT
+    while not _answers(where.socket):
+        try:
+            _start(where, environ, timeout, meanwhile)
+        except EngineStartFailed as error:
+            if _IN_USE not in error.reason or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def status(environ: Mapping[str, str] | None = None) -> EngineStatus:
@@ -203,22 +224,18 @@ def command(where: Places, environ: Mapping[str, str]) -> list[str]:
 
 def _start(where: Places, environ: Mapping[str, str], timeout: float, meanwhile: Callable[[], object] | None) -> None:
     where.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with where.log.open("ab") as log:
-        begin = log.tell()
-        process = _Engine(
-            command(where, environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-            env=dict(environ),
-        )
+    begin = where.log.stat().st_size if where.log.exists() else 0
+    process = _spawn(where, environ)
     assert process.stdout is not None
-    if meanwhile is not None:
-        meanwhile()
-    with process.stdout as announced:
-        line = _first_line(announced.fileno(), time.monotonic() + timeout)
+    deadline = time.monotonic() + timeout
+    try:
+        if meanwhile is not None:
+            meanwhile()
+        with process.stdout as announced:
+            line = _first_line(announced.fileno(), deadline)
+    except BaseException:  # a person does not want to wait: half an engine would be in the way of the next
+        _end(process)
+        raise
     if not line:
         if line is None:
             process.kill()
@@ -227,6 +244,53 @@ def _start(where: Places, environ: Mapping[str, str], timeout: float, meanwhile:
         raise EngineStartFailed(str(where.address), *_why(where.log, begin, reason))
     where.pid_file.write_text(f"{process.pid}\n")
     _keep(process)
+
+
+def _spawn(where: Places, environ: Mapping[str, str]) -> _Engine:
+    """Start the program, in a thread: an interrupt in the middle would lose track of a process that is there."""
+    made: list[_Engine] = []
+    failed: list[OSError] = []
+
+    def spawn() -> None:
+        try:
+            with where.log.open("ab") as log:
+                engine = _Engine(
+                    command(where, environ),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                    cwd="/",
+                    env=dict(environ),
+                )
+            made.append(engine)
+        except OSError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=spawn, name="pydock-engine", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        thread.join(_END_TIMEOUT)
+        for engine in made:
+            _end(engine)
+        raise
+    if failed:
+        raise failed[0]
+    return made[0]
+
+
+def _end(process: _Engine) -> None:
+    """End an engine that is just starting."""
+    process.terminate()
+    try:
+        process.wait(_END_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _first_line(descriptor: int, deadline: float) -> bytes | None:

@@ -81,7 +81,8 @@ def _ask(url: str, patience: float, **way: Any) -> None:
         with httpx.Client(transport=transport, timeout=patience, trust_env=False) as client:
             client.get(f"{url}/_ping")
     except httpx.TimeoutException:
-        raise Silence(f"it has not answered for {2 * patience:.0f} seconds") from None
+        seconds = round(2 * patience)
+        raise Silence(f"it has not answered for {seconds} second{'' if seconds == 1 else 's'}") from None
     except httpx.TransportError:
         raise Silence("nobody answers there any more") from None
 

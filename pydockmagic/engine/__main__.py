@@ -115,8 +115,9 @@ async def _serve(options: argparse.Namespace, root: Path, run_dir: Path, sandbox
         )
     )
     addresses = await daemon.open()
-    sys.stdout.write(f"{' '.join(addresses)}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # who started us may have been killed meanwhile
+        sys.stdout.write(f"{' '.join(addresses)}\n")
+        sys.stdout.flush()
     try:
         await daemon.run_until_stopped()
     finally:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydockmagic.client import ClientError
+from pydockmagic.client import ClientError, ConnectionFailed, ConnectionLost
 
 if TYPE_CHECKING:
     from pydockmagic.client import Client, JsonStream
@@ -98,7 +98,7 @@ class EventFeed:
     def held(self, reason: str) -> Iterator[None]:
         """Hear nothing while inside, and say why where events were shown: the daemon is about to end."""
         self._held = True
-        self._reason = reason
+        self._reason = reason if self.is_heard else ""
         self._stream.close()
         try:
             yield
@@ -170,6 +170,8 @@ class EventFeed:
         for follower in self.left():
             try:
                 call(follower)
+            except (ConnectionFailed, ConnectionLost):
+                continue  # it is told of as soon as the events end as well
             except ClientError as error:
                 follower.fail(str(error))
             except Exception as error:  # noqa: BLE001 - one view that fails must not silence the others

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from functools import wraps
 from typing import Generic, ParamSpec, Protocol, TypeVar
 
-from pydockmagic.client import ClientError
+from pydockmagic.client import ClientError, ConnectionFailed, ConnectionLost
 
 __all__ = ["Again", "Later", "shown_in"]
 
@@ -27,6 +27,9 @@ def shown_in(view: _Telling, work: Callable[Taken, None]) -> Callable[Taken, Non
     def shown(*arguments: Taken.args, **options: Taken.kwargs) -> None:
         try:
             work(*arguments, **options)
+        except (ConnectionFailed, ConnectionLost) as error:
+            if not view.problem:  # that the daemon is away the feed of events says as well, and better
+                view.problem = str(error)
         except ClientError as error:
             view.problem = str(error)
         except Exception as error:  # noqa: BLE001 - a mistake of ours, too, is told rather than lost

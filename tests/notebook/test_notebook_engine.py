@@ -307,7 +307,7 @@ def test_a_live_view_says_that_it_is_no_longer_live_when_the_engine_goes(shell, 
         widget.observe(lambda _change: said.set(), "problem")
         run(shell, "%container rm box")
     assert said.wait(10)
-    assert widget.problem.startswith("No longer live.")
+    assert widget.problem.startswith("No longer live: the connection to ")
     magics.live = "auto"
 
 

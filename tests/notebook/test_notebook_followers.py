@@ -3,10 +3,9 @@ import threading
 
 import pytest
 
-from pydockmagic.client import ApiError, StreamInterrupted
+from pydockmagic.client import ApiError, ConnectionFailed, ConnectionLost
 from pydockmagic.notebook.feed import EventFeed
 from pydockmagic.notebook.followers import SheetFollower, action_of, container_of
-from pydockmagic.notebook.session import Session
 from pydockmagic.notebook.widgets.sheet import Sheet
 from pydockmagic.notebook.widgets.sheet_live import SheetWidget
 
@@ -32,8 +31,12 @@ class Stream:
 class Daemon:
     def __init__(self):
         self.streams = []
+        self.refused = 0
 
     def events(self):
+        if self.refused:
+            self.refused -= 1
+            raise ConnectionFailed("unix:///nowhere")
         self.streams.append(Stream())
         return self.streams[-1]
 
@@ -82,22 +85,57 @@ def test_who_cannot_be_seen_any_more_is_forgotten():
     feed.stop()
 
 
-def test_a_lost_connection_is_told_and_the_next_feed_takes_the_followers_over():
+def test_a_lost_connection_is_told_and_heard_again_as_soon_as_a_command_has_found_the_daemon():
     daemon, watcher = Daemon(), Watcher()
-    session = Session()
-    session.feed = EventFeed(daemon)
-    session.feed.follow(watcher)
-    daemon.streams[0].waiting.put(StreamInterrupted("the connection to the daemon was lost"))
-    assert watcher.told.get(timeout=10) == "No longer live. the connection to the daemon was lost"
-    session.feed._thread.join(10)
-    before = session.feed
-    session.feed = EventFeed(daemon, before)
-    session.feed.catch_up()
+    feed = EventFeed(daemon)
+    feed.follow(watcher)
+    daemon.streams[0].waiting.put(ConnectionLost())
+    assert watcher.told.get(timeout=10) == "No longer live: the connection to the Docker daemon was lost"
+    feed.nudge()
     assert watcher.told.get(timeout=10) == "caught up"
+    assert feed.is_heard
     daemon.streams[1].waiting.put(event("start"))
     assert watcher.told.get(timeout=10) == "start"
-    session.stop_feed("No longer live: another engine is in use.")
+    feed.stop("No longer live: another engine is in use.")
     assert watcher.told.get(timeout=10) == "No longer live: another engine is in use."
+    assert not feed.alive
+
+
+def test_a_daemon_that_is_away_is_tried_again_without_anybodys_doing():
+    daemon, watcher = Daemon(), Watcher()
+    feed = EventFeed(daemon)
+    feed.follow(watcher)
+    daemon.refused = 2
+    daemon.streams[0].waiting.put(None)
+    assert watcher.told.get(timeout=10) == "No longer live: the engine ended the event stream"
+    assert watcher.told.get(timeout=20) == "caught up"
+    assert daemon.refused == 0
+    feed.stop()
+
+
+def test_nobody_is_waited_for_whom_nobody_sees():
+    daemon, watcher = Daemon(), Watcher()
+    feed = EventFeed(daemon)
+    feed.follow(watcher)
+    watcher.closed = True
+    daemon.streams[0].waiting.put(None)
+    feed.nudge()
+    feed._thread.join(10)
+    assert not feed.alive
+    assert len(daemon.streams) == 1
+
+
+def test_an_engine_that_is_about_to_end_is_not_listened_to():
+    daemon, watcher = Daemon(), Watcher()
+    feed = EventFeed(daemon)
+    feed.follow(watcher)
+    with feed.held("the engine was stopped"):
+        assert watcher.told.get(timeout=10) == "No longer live: the engine was stopped"
+        feed.nudge()
+        assert len(daemon.streams) == 1
+    feed.nudge()
+    assert watcher.told.get(timeout=20) == "caught up"
+    feed.stop()
 
 
 def sheet(sentence):

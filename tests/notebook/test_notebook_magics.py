@@ -74,7 +74,7 @@ def test_loading_twice_leaves_one_of_each(shell):
 def test_every_setting_has_help(shell):
     magics = shell.magics_manager.registry["DockMagic"]
     assert all(trait.help for trait in magics.traits(config=True).values())
-    assert set(magics.traits(config=True)) == {"check", "engine", "lines", "live", "logs", "updates"}
+    assert set(magics.traits(config=True)) == {"check", "engine", "lines", "live", "logs", "patience", "updates"}
 
 
 def test_loading_starts_nothing_and_imports_nothing_heavy():

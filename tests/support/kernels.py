@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -14,12 +16,13 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
+from jupyter_core.utils import ensure_event_loop
 
-__all__ = ["Cell", "Kernel", "kernel"]
+__all__ = ["Cell", "Kernel", "home", "kernel", "running"]
 
 _SHOWN = ("stream", "display_data", "update_display_data", "execute_result", "error")
 _DOCKER = Path(__file__).resolve().parents[2] / "kernelspec" / "kernel.json"
-_PATIENCE = 60.0
+_PATIENCE = 30.0
 
 
 class Cell:
@@ -46,6 +49,11 @@ class Cell:
         kinds = ("display_data", "update_display_data", "execute_result")
         found = [each["content"]["data"] for each in self.messages if each["msg_type"] in kinds]
         return [data.get("text/plain", "") for data in found]
+
+    @property
+    def last(self) -> str:
+        """The text of the display that was drawn last; empty before there is one."""
+        return self.displays[-1] if self.displays else ""
 
     @property
     def error(self) -> str:
@@ -83,8 +91,7 @@ class Kernel:
         if docker:
             argv = [sys.executable, *json.loads(_DOCKER.read_text())["argv"][1:]]
         folder.mkdir(parents=True, exist_ok=True)
-        self.manager = KernelManager(connection_file=str(folder / "kernel.json"), transport="ipc")
-        self.manager.ip = str(folder / "s")
+        self.manager = KernelManager(connection_file=str(folder / "kernel.json"))
         self.manager._kernel_spec = KernelSpec(argv=argv, display_name="x", language="python")
         self.folder = folder
         self._log = (folder / "kernel.log").open("w")
@@ -193,11 +200,25 @@ class Kernel:
         )
         self.client.shell_channel.send(message)
 
+    def shut_down(self) -> int:
+        """Ask it to end, as Jupyter does, and give its exit code: below 0 where it had to be killed."""
+        process = self.manager.provisioner.process
+        self._leave()
+        self.manager.shutdown_kernel()
+        return int(process.wait(_PATIENCE))
+
     def close(self) -> None:
         """End it, whatever it is at."""
-        self._leave()
-        self.manager.shutdown_kernel(now=True)
+        if not self._over.is_set():
+            self._leave()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
         self._log.close()
+
+    def complete(self, code: str) -> list[str]:
+        """Ask what may stand at the end."""
+        reply = self.client.complete(code, len(code), reply=True, timeout=_PATIENCE)
+        return list(reply["content"]["matches"])
 
     def _leave(self) -> None:
         self._over.set()
@@ -213,11 +234,10 @@ class Kernel:
             with self._news:
                 self._messages.append(message)
                 self._news.notify_all()
+        ensure_event_loop().close()  # the client made one for this thread, and nobody else would
 
 
 def _plain(text: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
@@ -229,3 +249,23 @@ def kernel(folder: Path, environ: Mapping[str, str], *, docker: bool = False) ->
         yield started
     finally:
         started.close()
+
+
+def home(folder: Path) -> dict[str, str]:
+    """Give the environment of somebody who has an embedded engine of their own below a folder."""
+    environ = {key: value for key, value in os.environ.items() if key not in ("PYDOCK_HOST", "DOCKER_HOST")}
+    run = folder / "run"
+    run.mkdir()
+    return environ | {"PYDOCK_ROOT": str(folder / "root"), "XDG_RUNTIME_DIR": str(run), "PYDOCK_IDLE_TIMEOUT": "60"}
+
+
+def running(token: str) -> bool:
+    """Tell whether a process of this machine has a word on its command line, in a container or not."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if token.encode() in words:
+            return True
+    return False

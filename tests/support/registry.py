@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import select
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -43,6 +44,15 @@ class Seen:
         return f"{self.method} {self.path}"
 
 
+class Stalled:
+    """A download that stands still: when it ``begun``, whether the client has ``gone``, when it is ``over``."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.gone = threading.Event()
+        self.over = threading.Event()
+
+
 class FakeRegistry:
     """State and behaviour; ``fault`` puts something in the way of the next requests that match."""
 
@@ -66,6 +76,32 @@ class FakeRegistry:
     def fault(self, method: str, part: str, act: Callable[[_Handler], bool], times: int = 1) -> None:
         """Let ``act`` answer the next requests with ``part`` in their path; it gives False to let one pass."""
         self._faults.append([method, part, act, times])
+
+    def stall(self, name: str) -> Stalled:
+        """Send half of an image's last layer and then nothing, until the client goes or ``over`` is set."""
+        repository, _, tag = name.partition(":")
+        digest = self.layer_digests(repository, tag)[-1]
+        stalled = Stalled()
+
+        def act(handler: _Handler) -> bool:
+            if stalled.over.is_set():
+                return False
+            data = self.blobs[digest]
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data[: len(data) // 2])
+            handler.wfile.flush()
+            stalled.begun.set()
+            while not stalled.over.is_set():
+                if select.select([handler.connection], [], [], 0.05)[0]:
+                    stalled.gone.set()
+                    break
+            handler.close_connection = True
+            return True
+
+        self.fault("GET", digest, act, times=1000)
+        return stalled
 
     def faulted(self, handler: _Handler) -> bool:
         """Act out a fault, if one waits for this request."""

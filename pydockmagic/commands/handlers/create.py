@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.options.config import ContainerConfig, container_config
 from pydockmagic.commands.references import check_name, familiar_tagged, normalized
 
-from .leaving import leaving
+from .leaving import completed, leaving
 from .progress import show_pull
 
 if TYPE_CHECKING:
@@ -102,15 +103,23 @@ def _create(request: ContainerConfig, parsed: Parsed, context: Context, sink: Si
     image = parsed.arguments[0]
     name = parsed.text("name") or None
     platform = parsed.text("platform") or None
-    try:
+
+    def make() -> dict[str, Any]:
         return context.client.container_create(request.request(), name=name, platform=platform)
+
+    def unmake(answer: dict[str, Any]) -> None:
+        with suppress(ClientError):
+            context.client.container_remove(answer["Id"], volumes=True)
+
+    try:
+        return completed(make, unmake)
     except NotFound as error:
         if parsed.text("pull") != "missing" or "No such image" not in error.message:
             raise
     if not parsed.flag("quiet"):
         sink.err(f"Unable to find image '{familiar_tagged(image)}' locally\n")
     _pull(image, parsed, context, sink)
-    return context.client.container_create(request.request(), name=name, platform=platform)
+    return completed(make, unmake)
 
 
 def _pull(image: str, parsed: Parsed, context: Context, sink: Sink) -> None:

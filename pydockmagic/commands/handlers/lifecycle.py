@@ -66,15 +66,14 @@ def wait(parsed: Parsed, context: Context) -> Result:
     """``docker wait``: prints the exit codes."""
 
     def one(name: str) -> str:
-        answer = context.client.container_wait(name)
+        with leaving(Sink(context).result, f"docker wait {name} waits again"):
+            answer = context.client.container_wait(name)
         error = (answer.get("Error") or {}).get("Message")
         if error:
             raise ClientError(error)
         return f"{answer['StatusCode']}\n"
 
-    names = " ".join(parsed.arguments)
-    with leaving(Sink(context).result, f"docker wait {names} waits again"):
-        return for_each(parsed.arguments, one, context)
+    return for_each(parsed.arguments, one, context)
 
 
 def rename(parsed: Parsed, context: Context) -> Result:

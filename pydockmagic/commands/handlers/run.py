@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import ClientError, ConnectionLost, NotFound, PendingAnswer
+from pydockmagic.client import ApiError, ClientError, ConnectionLost, NotFound, PendingAnswer
 from pydockmagic.commands.errors import Interrupted, Lost
 from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.results import Result, RunResult
 
 from .create import Created, create_container, failed
 from .keys import DetachKeys, keys_of
-from .leaving import leaving
+from .leaving import completed, leaving
 from .sink import Sink
 from .streams import Interrupts, Session
 
@@ -72,13 +73,23 @@ def start_status(message: str) -> int:
 
 def _start_detached(made: Created, context: Context, sink: Sink, parsed: Parsed) -> RunResult:
     sink.out(f"{made.id}\n")
-    left = f"docker inspect {made.id[:12]} tells whether the container has started"
+    label = made.name or made.id[:12]
     try:
-        with leaving(sink.result, left):
-            context.client.container_start(made.id, detach_keys=parsed.text("detach-keys") or None)
+        with leaving(sink.result, f"docker inspect {label} tells whether container {label} has started"):
+            start_whole(made.id, context, detach_keys=parsed.text("detach-keys") or None)
     except ClientError as error:
-        raise failed(str(error), sink, "run", start_status(str(error))) from None
+        raise failed(str(error), sink, "run", start_status(str(error))) from error
     return sink.fill(RunResult(id=made.id, name=made.name, detached=True))
+
+
+def start_whole(container: str, context: Context, *, detach_keys: str | None = None) -> None:
+    """Start a container; an interrupt meanwhile ends it again, and is raised then."""
+
+    def end(_answer: object) -> None:
+        with suppress(ClientError):
+            context.client.container_kill(container)
+
+    completed(lambda: context.client.container_start(container, detach_keys=detach_keys), end)
 
 
 class _Attached:
@@ -128,14 +139,20 @@ class _Attached:
 
     def _withdraw(self) -> str:
         """End the container, whether it has started or not, and say what is left of it."""
+        client, gone = self._context.client, self._made.host_config["AutoRemove"]
+        with suppress(ApiError):  # it has ended already, or never ran
+            client.container_kill(self._made.id)
         try:
-            self._context.client.container_kill(self._made.id)
+            state = str(client.container_inspect(self._made.id)["State"]["Status"])
         except NotFound:
-            return "is gone"
+            state = "removing"
         except ClientError:
-            return f"is still there; docker rm -f {self._label} removes it"
-        gone = self._made.host_config["AutoRemove"]
-        return f"was killed {_left(self._label, gone=gone)}"
+            return f"may be there still; docker rm -f {self._label} removes it"
+        if gone and state == "created":
+            with suppress(ClientError):
+                client.container_remove(self._made.id, volumes=True)
+        how = "was not started" if state == "created" else "was ended"
+        return f"{how} {_left(self._label, gone=gone)}"
 
     def _resize(self, height: int, width: int) -> None:
         self._context.client.container_resize(self._made.id, height=height, width=width)
@@ -146,7 +163,7 @@ class _Attached:
         condition = "removed" if self._made.host_config["AutoRemove"] else "next-exit"
         self._pending = client.container_wait_begin(self._made.id, condition=condition)
         try:
-            client.container_start(self._made.id)
+            start_whole(self._made.id, self._context)
         except ConnectionLost:
             raise
         except ClientError as error:
@@ -262,7 +279,7 @@ def _start_attached(parsed: Parsed, context: Context, sink: Sink) -> RunResult:
 
     def begin() -> None:
         pending.append(client.container_wait_begin(identity, condition=condition))
-        client.container_start(identity)
+        start_whole(identity, context)
 
     stream = client.container_attach(identity, stdin=stdin, tty=tty)
     return _converse(

@@ -7,6 +7,7 @@ and the detach keys are looked for; elsewhere output comes in frames, stdout and
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
@@ -121,11 +122,15 @@ class Session:
             return  # the program ended, or closed its input: what it has to say comes through the output
 
     def _read(self) -> None:
+        """Show output to its end; after an interrupt the program has some seconds, however much it says meanwhile."""
         frames = Demultiplexer()
-        patience: float | None = None
+        deadline: float | None = None
         while True:
             try:
-                data = self._stream.read(timeout=patience)
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError  # noqa: TRY301 - as the read itself does
+                data = self._stream.read(timeout=left)
                 if not data:
                     return
                 if self._stream.tty:
@@ -134,7 +139,7 @@ class Session:
                     for frame in frames.feed(data):
                         self._sink.frame(frame.stream, frame.data)
             except TimeoutError:
-                patience = None
+                deadline = None
                 if self._interrupts.kills:
                     self._sink.out(_DEAF)
                 if not self._interrupts.happened():
@@ -144,7 +149,8 @@ class Session:
                 if not self._interrupts.happened():
                     self.detached = True
                     return
-                patience = _PATIENCE if self._interrupts.count == 1 and not self._context.echo else None
+                patient = self._interrupts.count > 1 or self._context.echo
+                deadline = None if patient else time.monotonic() + _PATIENCE
 
     def _show(self, data: bytes) -> None:
         if self._context.terminal is not None:

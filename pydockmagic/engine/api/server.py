@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_UNIX_PATH = 107
 _GRACE = 2.0
+_KEEPALIVE = 15
+"""Seconds, as of Go's server."""
 
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +147,7 @@ class ApiServer:
         reader = WatchedReader()
 
         def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            _keep_alive(writer.get_extra_info("socket"))
             connection = Connection(reader, writer, self)
             task = asyncio.get_running_loop().create_task(connection.serve())
             self._connections[task] = connection
@@ -175,6 +178,15 @@ class ApiServer:
             task.cancel()
         if rest:
             await asyncio.wait(rest, timeout=_GRACE)
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the kernel notice when a client on another machine is gone without a word: its build is to end, too."""
+    if connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE)
 
 
 def _clear_stale(path: Path) -> None:
