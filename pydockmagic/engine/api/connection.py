@@ -90,6 +90,8 @@ class Connection:
         self._server = server
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         self.idle = True
+        self.streams = False
+        """Whether the answer is one that goes on: a stream, or a connection that was taken over."""
 
     async def serve(self) -> None:
         """Serve until the connection ends."""
@@ -101,7 +103,7 @@ class Connection:
                 self.idle = False
                 with self._server.busy():
                     again = await self._exchange(event)
-                self.idle = True
+                self.idle, self.streams = True, False
                 if not again:
                     return
         except h11.RemoteProtocolError as error:
@@ -240,6 +242,7 @@ class Connection:
 
     async def _stream(self, request: Request, answer: Stream) -> bool:
         chunks = answer.chunks
+        self.streams = True
         try:
             first = None if answer.at_once else await anext(chunks, b"")
             head = self._h11.send(self._head(answer.status, answer.content_type, answer.headers)) or b""
@@ -259,6 +262,7 @@ class Connection:
 
     async def _hijack(self, request: Request, answer: Hijack) -> None:
         """Leave HTTP: answer 101 if the client asked to upgrade, else the old way, a 200 without length."""
+        self.streams = True
         await self._drain_body()
         # an upgrade request pauses h11 with the body read; asking once more makes that state official
         early, _ = self._h11.trailing_data

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_UNIX_PATH = 107
 _GRACE = 2.0
+_STREAM_GRACE = 0.2
 _KEEPALIVE = 15
 """Seconds, as of Go's server."""
 
@@ -170,6 +171,11 @@ class ApiServer:
                     path.unlink()
         for task, connection in list(self._connections.items()):
             if connection.idle:
+                task.cancel()
+        if self._connections:
+            await asyncio.wait(list(self._connections), timeout=_STREAM_GRACE)
+        for task, connection in list(self._connections.items()):
+            if connection.streams:  # events, followed logs, attached terminals: they would never end by themselves
                 task.cancel()
         if self._connections:
             await asyncio.wait(list(self._connections), timeout=_GRACE)
