@@ -49,7 +49,7 @@ def test_progress_comes_as_dockers_own_lines(terminal):
 
 
 def test_what_was_shown_already_is_remembered_without_being_shown_again(terminal):
-    assert terminal.cell("%container run --rm busybox sh -c 'echo out; echo err >&2'") == "out\nerr"
+    assert terminal.cell("%container run --rm busybox sh -c 'echo out; echo err >&2'") == "out\nstderr | err"
     assert terminal.cell("_.stdout, _.stderr").endswith(r"('out\n', 'err\n')")
     assert terminal.cell("%container run --rm busybox sh -c 'exit 3'").endswith("exit code 3")
 
