@@ -46,10 +46,16 @@ def bundle(board: Board) -> dict[str, str]:
 
 
 class Canvas:
-    """One output of a cell that is drawn over, at most ``rate`` times a second, and ends as one static output."""
+    """One output of a cell that is drawn over, at most ``rate`` times a second, and ends as one static output.
 
-    def __init__(self, board: Board, rate: float) -> None:
+    Where ``still``, changes are not drawn as they come, only what they have come to (``settle``): what compares a
+    notebook's outputs (nbval) knows of no output that was drawn over, and nobody looks.
+    """
+
+    def __init__(self, board: Board, rate: float, *, still: bool = False) -> None:
         self._board = board
+        self._still = still
+        self._stale = False
         self._pause = 1 / rate
         self._guard = threading.RLock()
         self._drawn = 0.0
@@ -61,6 +67,9 @@ class Canvas:
     def changed(self) -> None:
         """Draw soon: now, or when the pause since the last time is over."""
         with self._guard:
+            self._stale = True
+            if self._still:
+                return
             left = self._drawn + self._pause - time.monotonic()
             if not self._screen.is_drawn or left <= 0:
                 self.draw()
@@ -76,7 +85,14 @@ class Canvas:
                 self._timer.cancel()
                 self._timer = None
             self._drawn = time.monotonic()
+            self._stale = False
             self._screen.draw(bundle(self._board))
+
+    def settle(self) -> None:
+        """Draw what is to stay, unless nobody looked at it on its way and it is drawn already."""
+        with self._guard:
+            if self._stale or not self._still:
+                self.draw()
 
     def _later(self) -> None:
         with self._guard:
@@ -88,7 +104,7 @@ class NotebookOutput:
     """The output of one command in a cell.
 
     ``lines`` are shown as they come, 0 for all; of what follows there is the tail, and all of it in the file ``log``.
-    ``keep`` is handed the build, if it was one, when it is over.
+    ``keep`` is handed the build, if it was one, when it is over. ``still`` says that nobody watches progress.
     """
 
     def __init__(
@@ -98,13 +114,15 @@ class NotebookOutput:
         source: str = "",
         engine: Callable[[], str] = str,
         draws: bool = True,
+        still: bool = False,
         lines: int = 0,
         log: Callable[[], Path | None] = lambda: None,
         keep: Callable[[BuildBoard], None] = lambda _: None,
     ) -> None:
         self.draws_progress = draws
         self._keep = keep
-        self._rate = rate
+        self._still = still
+        self._canvas: Callable[[Board], Canvas] = lambda board: Canvas(board, rate, still=still)
         self._engine = engine
         self.build = BuildBoard(source)
         self._build_canvas: Canvas | None = None
@@ -113,7 +131,7 @@ class NotebookOutput:
         self.wrote = False
         self._marks = Marks()
         # Where nothing can be drawn over, or no limit is wanted, every line is shown.
-        self._flood = Flood(lines, log, lambda board: Canvas(board, rate)) if draws and lines else None
+        self._flood = Flood(lines, log, self._canvas) if draws and lines else None
 
     def write(self, stream: OutputStream, text: str) -> None:  # noqa: ARG002 - both go the same way, see above
         """Show docker's own text; both streams go to the cell's standard output, in the order they came."""
@@ -125,6 +143,8 @@ class NotebookOutput:
 
     def _show(self, text: str) -> None:
         self.wrote = True
+        if self._still:
+            self._settle_pull()  # the text comes after it
         if self._flood is None:
             sys.stdout.write(text)
             return
@@ -137,7 +157,7 @@ class NotebookOutput:
         self.build.engine = self._engine()  # known now that it answers: the first command has just started it
         if not self.draws_progress:
             return
-        self._build_canvas = self._build_canvas or Canvas(self.build, self._rate)
+        self._build_canvas = self._build_canvas or self._canvas(self.build)
         self._build_canvas.changed()
 
     def pull(self, progress: PullProgress) -> None:
@@ -145,7 +165,7 @@ class NotebookOutput:
         if not self.draws_progress:
             return
         self._pull.take(progress)
-        self._pull_canvas = self._pull_canvas or Canvas(self._pull, self._rate)
+        self._pull_canvas = self._pull_canvas or self._canvas(self._pull)
         self._pull_canvas.changed()
 
     @property
@@ -162,15 +182,18 @@ class NotebookOutput:
         """Draw what was shown a last time, as it stays."""
         if self._flood is not None:
             self._flood.finish()
-        if self._pull_canvas is not None:
-            self._pull.done = True
-            self._pull_canvas.draw()
+        self._settle_pull()
         if self.build.steps:
             self.build.stop()
             self.build.ended = _ending(self.build, result)
             self._keep(self.build)
         if self._build_canvas is not None:
-            self._build_canvas.draw()
+            self._build_canvas.settle()
+
+    def _settle_pull(self) -> None:
+        if self._pull_canvas is not None:
+            self._pull.done = True
+            self._pull_canvas.settle()
 
 
 def _ending(board: BuildBoard, result: BuildResult | None) -> str:

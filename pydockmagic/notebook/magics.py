@@ -336,6 +336,7 @@ class DockMagic(Magics):
             source=source,
             engine=self.session.engine,
             draws=self.in_kernel,
+            still=self.in_kernel and not getattr(self.shell.kernel, "_allow_stdin", True),
             lines=self.lines,
             log=self._next_log,
         )

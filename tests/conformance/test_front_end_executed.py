@@ -1,4 +1,4 @@
-"""Notebooks executed without a person, by the programs that people use for it: nbclient, nbconvert, papermill, nbval."""
+"""Notebooks executed without a person, by the programs for it: nbclient, nbconvert, papermill, nbval."""
 
 import os
 import re
@@ -24,7 +24,8 @@ SPEC = {"name": "python3", "display_name": "Python 3", "language": "python"}
 LOAD = "%load_ext pydockmagic"
 BUILD = "%%dockerfile -t made\nFROM busybox\nRUN echo built > /built\nCMD cat /built"
 MOMENT = {
-    "%inside on", "%container board", "%network map", "%builder graph", "%engine", "%system df", "%container inspect on",
+    "%inside on", "%container board", "%network map", "%builder graph", "%engine", "%system df",
+    "%container inspect on",
 }  # fmt: skip
 FAMILIES = [
     LOAD,
@@ -141,7 +142,7 @@ def test_nbconvert_fails_with_the_cell_and_converts_what_passes(folder):
     nbformat.write(notebook(LOAD, "%docker nosuch"), folder / "fails.ipynb")
     failed = run(folder, "nbconvert", "--execute", "--to", "html", "fails.ipynb")
     assert failed.returncode == 1
-    assert "DockerError: docker: unknown command: docker nosuch" in failed.stderr
+    assert "docker: unknown command: docker nosuch" in failed.stderr
     nbformat.write(notebook(LOAD, "%container run --rm busybox echo seen"), folder / "passes.ipynb")
     passed = run(folder, "nbconvert", "--execute", "--to", "html", "passes.ipynb")
     assert passed.returncode == 0, passed.stderr

@@ -2,9 +2,11 @@
 
 import email
 import json
+import re
 import tarfile
 import zipfile
 
+import nbformat
 import pytest
 from support.venvs import ROOT, Venv, project
 
@@ -133,6 +135,24 @@ def test_the_command_works(installed):
     )
     done = venv.run("-c", code, environ=environ)
     assert done.stdout.endswith("in a terminal\n"), done.stderr
+
+
+def test_papermill_gives_parameters_to_a_notebook_of_the_docker_kernel(installed):
+    venv, environ = installed
+    venv.pip("install", "papermill")
+    code = [("%%python\nsaid = 'default'  # what to say", ["parameters"]), ("run --rm busybox echo {said} {times}", [])]
+    cells = [nbformat.v4.new_code_cell(source, metadata={"tags": tags}) for source, tags in code]
+    spec = {"name": "pydockmagic", "display_name": "Docker (pydockmagic)", "language": "dockerfile"}
+    meta = {"kernelspec": spec, "language_info": {"name": "dockerfile"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=meta), venv.folder / "docker.ipynb")
+    told = venv.run("-m", "papermill", "--help-notebook", "docker.ipynb", environ=environ)
+    assert re.search(r"said: Unknown type \(default 'default'\)\s+what to say", told.stdout), told
+    options = ("--no-progress-bar", "-p", "said", "it's two words", "-p", "times", "3")
+    done = venv.run("-m", "papermill", *options, "docker.ipynb", "given.ipynb", environ=environ)
+    assert done.returncode == 0, done.stderr[-4000:]
+    made = nbformat.read(venv.folder / "given.ipynb", as_version=4)
+    assert [cell.metadata.tags for cell in made.cells] == [["parameters"], ["injected-parameters"], []]
+    assert "it's two words 3\n" in [output.get("text") for output in made.cells[2].outputs]
 
 
 def test_nothing_is_left_when_it_is_uninstalled(built, tmp_path):
