@@ -26,6 +26,7 @@ __all__ = ["SshTarget", "Tunnel", "parse_ssh"]
 
 _CONNECT_SECONDS = 30
 _LOGIN_KEPT_SECONDS = 60
+_ALIVE_SECONDS = 10
 _END_SECONDS = 2.0
 _PLAIN = re.compile(r"[\w.%:][\w.%:-]*")  # no host or user may look like an option of ssh
 
@@ -47,6 +48,8 @@ class SshTarget:
         words = ["ssh", "-T", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
         words += ["-o", "ControlMaster=auto", "-o", f"ControlPath={control}"]
         words += ["-o", f"ControlPersist={_LOGIN_KEPT_SECONDS}"]
+        # A login whose machine has gone without a word would swallow every later connection as well.
+        words += ["-o", f"ServerAliveInterval={_ALIVE_SECONDS}", "-o", "ServerAliveCountMax=2"]
         words += ["-l", self.user] if self.user else []
         words += ["-p", str(self.port)] if self.port is not None else []
         host = ["--host", f"unix://{self.socket}"] if self.socket else []

@@ -176,14 +176,18 @@ class _Reader:
         """Open the file that came after this one; tell whether there is one."""
         for _ in range(_ROTATED_AGAIN):
             try:
-                parts = [LogPart.of(path) for path in log_files(self._path)]
+                parts = self._parts()
                 # the newest that it can be, for inodes are used again; where it is gone, the oldest that is left
                 later = max((at for at, part in enumerate(parts) if self._part.is_now(part)), default=-1) + 1
-                if later >= len(parts):
-                    return False
-                opened = parts[later].open()
+                opened = parts[later].open() if later < len(parts) else None
             except FileNotFoundError:  # the files were just moved
                 continue
+            if not self._stands(parts):  # a file was moved between two looks, and may have been missed
+                if opened is not None:
+                    opened.close()
+                continue
+            if opened is None:
+                return False
             self.close()
             self._part, self._file, self._rest = parts[later], opened, b""
             return True
@@ -194,15 +198,25 @@ class _Reader:
         for _ in range(_ROTATED_AGAIN):
             opened: list[BinaryIO] = []
             try:
-                parts = [LogPart.of(path) for path in log_files(self._path)]
+                parts = self._parts()
                 opened += (part.open() for part in parts)
-                if parts == [LogPart.of(path) for path in log_files(self._path)]:
+                if self._stands(parts):
                     return parts, opened
             except FileNotFoundError:
                 pass
             for file in opened:
                 file.close()
         raise EngineError("the log is rotated faster than it can be read")
+
+    def _parts(self) -> list[LogPart]:
+        return [LogPart.of(path) for path in log_files(self._path)]
+
+    def _stands(self, parts: list[LogPart]) -> bool:
+        """Tell whether the files are still where they were seen: one after the other, not all at one moment."""
+        try:
+            return parts == self._parts()
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydockmagic.engine.containers.config import ContainerConfig, HostConfig, LogConfig
 from pydockmagic.engine.containers.container import Container
 from pydockmagic.engine.containers.frames import Unframed, frame, split_frames
-from pydockmagic.engine.containers.logfiles import log_files
-from pydockmagic.engine.containers.logs import LogQuery, Logs
+from pydockmagic.engine.containers.logfiles import LogPart, log_files
+from pydockmagic.engine.containers.logs import LogQuery, Logs, _Reader
 from pydockmagic.engine.containers.records import ContainerRecord
 from pydockmagic.engine.containers.specs import Files
 from pydockmagic.engine.errors import EngineError
@@ -193,3 +193,34 @@ def test_a_line_that_a_crash_cut_off_costs_only_itself(room):
     box = room()
     box.log.write_text(line("one\n", 1) + '{"log":"tw' + "\n" + line("three\n", 3))
     assert read(box) == "one\nthree\n"
+
+
+def test_a_rotation_between_two_looks_at_the_files_costs_a_follower_nothing(room, monkeypatch):
+    """Files are looked at one after the other: what moves up meanwhile is not to be stepped over."""
+    place = room()
+
+    def rotate(written: int) -> None:
+        for number in (3, 2, 1):
+            old = place.log.with_name(f"{place.log.name}.{number}")
+            if old.exists():
+                old.rename(place.log.with_name(f"{place.log.name}.{number + 1}"))
+        place.log.rename(place.log.with_name(f"{place.log.name}.1"))
+        place.log.write_text(line(f"{written}\n"))
+
+    place.log.write_text(line("1\n"))
+    reader = _Reader(place.log)
+    assert [each.log for lines in reader.past(LogQuery()) for each in lines] == ["1\n"]
+    rotate(2)
+    rotate(3)
+    look, looks = LogPart.of, []
+
+    def moving(path):
+        found = look(path)
+        looks.append(path)
+        if len(looks) == 1:  # the oldest was seen; the one after it takes its name before it is looked at
+            rotate(4)
+        return found
+
+    monkeypatch.setattr(LogPart, "of", moving)
+    assert [each.log for lines in reader.more() for each in lines] == ["2\n", "3\n", "4\n"]
+    reader.close()
