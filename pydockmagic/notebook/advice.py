@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from .cells import first_line
+from .errors import DockerError
 
-__all__ = ["ONE_A_LINE", "PROMPT", "advice", "dockerfile_advice", "next_step", "short"]
+__all__ = ["ONE_A_LINE", "PROMPT", "advice", "advised", "dockerfile_advice", "next_step", "short"]
 
 ONE_A_LINE = "%%docker runs docker commands, one a line, and stops at the first that fails"
 PROMPT = re.compile(r"(?:\S*@\S*\s+)?(?:[$>%]\s+)?(?:sudo\s+(?:-\S+\s+)*)?[!%]{0,2}docker(?:\.exe)?(?:\s+|$)")
@@ -61,6 +63,17 @@ _STEPS = [
 def next_step(message: str) -> str:
     """Return what usually helps after one of docker's messages; nothing where that is not known."""
     return next((step for pattern, step in _STEPS if re.search(pattern, message[:2000])), "")
+
+
+@contextmanager
+def advised(line: str, magic: str, *, cell: bool = False) -> Iterator[None]:
+    """Add what helps to the error of a docker line."""
+    try:
+        yield
+    except DockerError as error:
+        error.advise(advice(line, magic, cell=cell))
+        error.suggest(next_step(error.message))
+        raise
 
 
 def advice(line: str, magic: str, *, cell: bool = False) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydockmagic.notebook.widgets.base import LiveView
     from pydockmagic.notebook.widgets.sheet import Sheet
 
-__all__ = ["Shown", "View", "inside", "layers", "states"]
+__all__ = ["USAGE", "Shown", "View", "inside", "layers", "states"]
 
 
 Display = Callable[["DockMagic", Sequence[str]], "Shown"]
@@ -68,10 +68,10 @@ def layers(magics: DockMagic, words: Sequence[str]) -> Shown:
         option, _, value = names.pop(0).partition("=")
         value = value or (names.pop(0) if names else "")
         if option != "--type" or value not in ("image", "container"):
-            raise DockerError(f'"{value}" is not a valid value for --type', exit_code=125, hint=_LAYERS)
+            raise DockerError(f'"{value}" is not a valid value for --type', exit_code=125, hint=USAGE["layers"])
         kind = "image" if value == "image" else "container"
     if len(names) not in (1, 2) or any(name.startswith("-") for name in names):
-        raise DockerError("%layers requires 1 or 2 arguments.", hint=_LAYERS)
+        raise DockerError("%layers requires 1 or 2 arguments.", hint=USAGE["layers"])
     client, engine, read = magics.session.client, magics.session.engine(), "--files" in words
     if len(names) == 2:
         from pydockmagic.notebook.comparing import compare_images  # noqa: PLC0415 - only for this look
@@ -85,7 +85,7 @@ def layers(magics: DockMagic, words: Sequence[str]) -> Shown:
 def states(magics: DockMagic, words: Sequence[str]) -> Shown:
     """Show where containers stand, and go on showing it."""
     if any(word.startswith("-") for word in words):
-        raise DockerError("%states takes names of containers only.", hint="%states [CONTAINER...]")
+        raise DockerError("%states takes names of containers only.", hint=USAGE["states"])
     client = magics.session.client
     try:
         view = states_of(client, words, magics.session.engine())
@@ -103,7 +103,7 @@ def states(magics: DockMagic, words: Sequence[str]) -> Shown:
 def inside(magics: DockMagic, words: Sequence[str]) -> Shown:
     """Show a container as the kernel sees it, and go on showing it."""
     if len(words) != 1 or words[0].startswith("-"):
-        raise DockerError("%inside requires exactly 1 argument.", hint="%inside CONTAINER")
+        raise DockerError("%inside requires exactly 1 argument.", hint=USAGE["inside"])
     from pydockmagic.notebook.insides import read_inside  # noqa: PLC0415 - only for this look
     from pydockmagic.notebook.widgets.inside import inside_sheet  # noqa: PLC0415
 
@@ -234,7 +234,12 @@ def _ask_again(magics: DockMagic, follower: SheetFollower) -> None:
 
 _PATIENCE = 0.5
 """Seconds that a display waits for what it can do without."""
-_LAYERS = "%layers [--type image|container] [--files] NAME, or %layers IMAGE IMAGE to compare two"
+USAGE = {
+    "inside": "%inside CONTAINER",
+    "layers": "%layers [--type image|container] [--files] NAME, or %layers IMAGE IMAGE to compare two",
+    "states": "%states [CONTAINER...]",
+}
+"""What the magics take that are no commands of docker's."""
 
 DISPLAYS: dict[str, Display] = {
     "container board": board,

@@ -6,6 +6,7 @@ command's own nouns. The magics know no option themselves: the grammar in ``comm
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Enum, Float, Int, Unicode, observe
 
-from .advice import advice, dockerfile_advice, next_step
+from .advice import advised, dockerfile_advice, next_step
 from .cells import CellCommand, clean, commands_of
 from .errors import DockerError
 from .mistakes import check_cell, check_command, check_dockerfile, check_line
@@ -24,7 +25,7 @@ from .session import ANOTHER, Session, guarded
 from .variables import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pydockmagic.commands import Result
 
@@ -174,9 +175,10 @@ class DockMagic(Magics):
         from pydockmagic.commands import build  # noqa: PLC0415
 
         cell = clean(cell)
-        with guarded():
-            check_dockerfile(cell)
         words, directory = take_context(self._words(line))
+        if "--help" not in words:
+            with guarded():
+                check_dockerfile(cell)
         output = self._output(source=cell)
         try:
             with guarded(), Finishing(output, cell) as finishing:
@@ -198,19 +200,13 @@ class DockMagic(Magics):
         ``%layers IMAGE IMAGE`` compares two: what they share, and in what they differ.
         Each with its size, the instruction that made it and where in the Dockerfile that stands, and its files.
         """
-        from . import looking  # noqa: PLC0415
-
-        with guarded():
-            return looking.layers(self, self._words(line))
+        return self._look("layers", line)
 
     @no_var_expand
     @line_magic
     def states(self, line: str) -> Any:
         """Show where containers are in their life cycle, and how they came there: ``%states CONTAINER...``."""
-        from . import looking  # noqa: PLC0415
-
-        with guarded():
-            return looking.states(self, self._words(line))
+        return self._look("states", line)
 
     @no_var_expand
     @line_magic
@@ -220,10 +216,7 @@ class DockMagic(Magics):
         Its processes with their pids on the host and in the container, its namespaces beside the host's, its mounts,
         user ids, limits and capabilities.
         """
-        from . import looking  # noqa: PLC0415
-
-        with guarded():
-            return looking.inside(self, self._words(line))
+        return self._look("inside", line)
 
     @no_var_expand
     @line_magic("engine")  # type: ignore[arg-type]  # IPython forgets the form with a name
@@ -231,7 +224,7 @@ class DockMagic(Magics):
         """Say which engine is in use; start, stop, examine or change it: ``%engine [start|stop|doctor|use NAME]``."""
         from . import engines  # noqa: PLC0415
 
-        with guarded():
+        with advised(line, "engine"), guarded():
             return engines.command(self, self._words(line))
 
     # --- how ----------------------------------------------------------------------------------------------------
@@ -289,9 +282,23 @@ class DockMagic(Magics):
             check_cell(magic, words, cell)
         return self._line(magic, line, cell) if words else self._many(commands_of(cell))
 
+    def _look(self, magic: str, line: str) -> Any:
+        """Show something, or say what the magic that does so takes."""
+        from . import looking  # noqa: PLC0415 - %load_ext is to be quick
+
+        with advised(line, magic), guarded():
+            words = self._words(line)
+            if words in (["--help"], ["-h"]):
+                from pydockmagic.commands import Result  # noqa: PLC0415
+
+                about = inspect.cleandoc(getattr(type(self), magic).__doc__ or "").replace("``", "")
+                return Result(stdout=f"Usage:  {looking.USAGE[magic]}\n\n{about}\n")
+            look: Callable[[DockMagic, Sequence[str]], Any] = getattr(looking, magic)
+            return look(self, words)
+
     def _line(self, magic: str, line: str, stdin: str | None = None, *, among: bool = False) -> Any:
         """Run one command; ``among`` others of a ``%%docker`` cell."""
-        try:
+        with advised(line, magic, cell=among):
             words = self._words(line)
             with guarded():
                 check_command(magic, words)
@@ -299,10 +306,6 @@ class DockMagic(Magics):
             if words[:2] == ["context", "use"]:
                 self.session.stop_feed(ANOTHER)
             return self.run(words, None if stdin is None else stdin.encode())
-        except DockerError as error:
-            error.advise(advice(line, magic, cell=among))
-            error.suggest(next_step(error.message))
-            raise
 
     def _many(self, commands: Sequence[CellCommand]) -> Any:
         from .results import show  # noqa: PLC0415

@@ -19,6 +19,7 @@ _BOTH = ("container", "docker", "image")
 _OURS = "|".join((*_CELL_ONLY, *_LINE_ONLY, *_BOTH))
 _HEAD = re.compile(rf"\ufeff?(%%?)({_OURS})(?![\w?])[ \t\u00a0]*(.*)", re.DOTALL)
 _QUESTION = re.compile(r"%(builder|container|context|docker|engine|image|network|system|volume)[ \t]+(\S.*\?\s*)$")
+_MAGIC = re.compile(r"\ufeff?(%%?)([A-Za-z]\w*)(?![\w?])")
 _BLANK_AFTER = re.compile(rf"^(\s*(?:[A-Za-z_]\w*\s*=\s*)?%({_OURS}))[\t\u00a0]")
 
 
@@ -40,14 +41,18 @@ def transform(lines: list[str]) -> list[str]:
         lines = [*lines[:first], head, *lines[first + 1 :]]
         if percent == "%%":
             return lines if len(lines) > first + 1 else [*lines, "\n"]
+    if (match := _MAGIC.match(lines[first])) and match[1] == "%%" and (meant := _meant(match[2])):
+        return _refusal("name", match[1] + match[2], meant)
     if lines[first].startswith("%%") or any(mark in line for line in lines for mark in ('"""', "'''")):
         return lines  # another's cell, or text in which ours may only be quoted
-    for line in lines[first + 1 :]:
-        if match := _HEAD.match(line):
+    for at, line in enumerate(lines[first:]):
+        if at and (match := _HEAD.match(line)):
             if match[1] == "%%":
                 return _refusal("place", match[2], match[3].strip())
             if match[2] in _CELL_ONLY and not match[3].rstrip().endswith("?"):
                 return _refusal("line", match[2], match[3].strip())
+        if (match := _MAGIC.match(line)) and (meant := _meant(match[2])):
+            return _refusal("name", match[1] + match[2], meant)
     return [_asked(_BLANK_AFTER.sub(r"\1 ", line)) for line in lines]
 
 
@@ -63,6 +68,23 @@ def _asked(line: str) -> str:
     if is_command(name, rest.rstrip("?")):
         rest = f"{rest.rstrip('?')} --help"
     return f"get_ipython().run_line_magic({name!r}, {rest!r})\n"
+
+
+def _meant(name: str) -> str:
+    """Give the magic of ours that was meant by a name which is no magic at all; nothing where none was."""
+    from IPython.core.getipython import get_ipython  # noqa: PLC0415
+
+    shell = get_ipython()
+    if shell is None or any(name in table for table in shell.magics_manager.magics.values()):
+        return ""
+    from pydockmagic.commands import grammar  # noqa: PLC0415 - only for mistakes
+
+    if name in grammar.top_level():
+        return f"docker {name}"
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(name.lower(), [*_CELL_ONLY, *_LINE_ONLY, *_BOTH], n=1, cutoff=0.75)
+    return close[0] if close else ""
 
 
 def is_command(magic: str, text: str) -> bool:
@@ -84,6 +106,9 @@ def _refusal(what: str, name: str, rest: str) -> list[str]:
 def refuse_form(what: str, name: str, rest: str) -> None:
     """Say that a magic was used in a form that it does not have."""
     written = f"%{name} {rest}".rstrip()
+    if what == "name":
+        percent = "%%" if rest in _CELL_ONLY or (rest in _BOTH and name.startswith("%%")) else "%"
+        raise DockerError(f"{name} is no magic", hint=f"Did you mean {percent}{rest}?")
     if what == "place":
         raise DockerError(
             f"%%{name} is not the first line of its cell",
