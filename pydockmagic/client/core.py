@@ -38,9 +38,16 @@ Filters = Mapping[str, Iterable[str]]
 Body = bytes | Iterable[bytes] | None
 
 
-def path_part(text: str) -> str:
-    """Quote a name for use in a path, keeping the slashes and colons that image names have."""
-    return quote(text, safe="/:@")
+def path_part(text: str, kind: str = "") -> str:
+    """Quote a name for use in a path, keeping the slashes and colons that image names have.
+
+    A name of dots would be taken for a way through the path, to something else than what was asked for; so would an
+    empty one, for which ``ClientError`` is raised in the docker command's words, where the ``kind`` of thing is given.
+    """
+    if kind and not text.strip():
+        raise ClientError(f"invalid {kind} name or ID: value is empty")
+    parts = quote(text, safe="/:@").split("/")
+    return "/".join(part.replace(".", "%2E") if part in (".", "..") else part for part in parts)
 
 
 def _number(version: str) -> tuple[int, ...]:

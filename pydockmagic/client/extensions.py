@@ -33,7 +33,7 @@ class ExtensionCalls(Core):
 
     def container_layers(self, container: str) -> Json:
         """Return the layers of a container's image and, last, its writable layer."""
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/layers")
+        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container, 'container')}/layers")
         return answer
 
     def layer_files(
@@ -59,17 +59,19 @@ class ExtensionCalls(Core):
     ) -> Json:
         """Return a page of the index of a container's writable layer."""
         params = {"offset": offset, "limit": limit, "sort": sort}
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/files", params=params)
+        answer: Json = self.unversioned(
+            "GET", f"/pydock/containers/{path_part(container, 'container')}/files", params=params
+        )
         return answer
 
     def states(self, container: str) -> Json:
         """Return a container's life so far: ``{"Id", "Name", "State", "History": [...]}``."""
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/states")
+        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container, 'container')}/states")
         return answer
 
     def inside(self, container: str) -> Json:
         """Return a container as the kernel sees it: processes, namespaces, mounts, ids, cgroup, capabilities."""
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container)}/inside")
+        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container, 'container')}/inside")
         return answer
 
     def exec_kill(self, exec_id: str, signal: str = "SIGKILL") -> None:

@@ -49,7 +49,7 @@ class SystemCalls(Core):
     def network_inspect(self, network: str, *, verbose: bool = False, scope: str | None = None) -> Json:
         """Return everything known about a network."""
         params = {"verbose": verbose, "scope": scope}
-        answer: Json = self.request("GET", f"/networks/{path_part(network)}", params=params)
+        answer: Json = self.request("GET", f"/networks/{path_part(network, 'network')}", params=params)
         return answer
 
     def network_create(self, config: Json) -> Json:
@@ -59,17 +59,17 @@ class SystemCalls(Core):
 
     def network_remove(self, network: str) -> None:
         """Remove a network that nothing uses."""
-        self.request("DELETE", f"/networks/{path_part(network)}")
+        self.request("DELETE", f"/networks/{path_part(network, 'network')}")
 
     def network_connect(self, network: str, container: str, endpoint: Json | None = None) -> None:
         """Connect a container to a network."""
         body = {"Container": container, "EndpointConfig": endpoint or {}}
-        self.request("POST", f"/networks/{path_part(network)}/connect", json_body=body)
+        self.request("POST", f"/networks/{path_part(network, 'network')}/connect", json_body=body)
 
     def network_disconnect(self, network: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container from a network."""
         body = {"Container": container, "Force": force}
-        self.request("POST", f"/networks/{path_part(network)}/disconnect", json_body=body)
+        self.request("POST", f"/networks/{path_part(network, 'network')}/disconnect", json_body=body)
 
     def networks_prune(self, *, filters: Filters | None = None) -> Json:
         """Remove unused networks; returns ``{"NetworksDeleted"}``."""
@@ -83,7 +83,7 @@ class SystemCalls(Core):
 
     def volume_inspect(self, volume: str) -> Json:
         """Return everything known about a volume."""
-        answer: Json = self.request("GET", f"/volumes/{path_part(volume)}")
+        answer: Json = self.request("GET", f"/volumes/{path_part(volume, 'volume')}")
         return answer
 
     def volume_create(self, config: Json) -> Json:
@@ -93,7 +93,7 @@ class SystemCalls(Core):
 
     def volume_remove(self, volume: str, *, force: bool = False) -> None:
         """Remove a volume that nothing uses."""
-        self.request("DELETE", f"/volumes/{path_part(volume)}", params={"force": force})
+        self.request("DELETE", f"/volumes/{path_part(volume, 'volume')}", params={"force": force})
 
     def volumes_prune(self, *, filters: Filters | None = None) -> Json:
         """Remove unused volumes; returns ``{"VolumesDeleted", "SpaceReclaimed"}``."""

@@ -17,9 +17,10 @@ _CELL_ONLY = ("dockerfile",)
 _LINE_ONLY = ("builder", "context", "engine", "inside", "layers", "network", "states", "system", "volume")
 _BOTH = ("container", "docker", "image")
 _OURS = "|".join((*_CELL_ONLY, *_LINE_ONLY, *_BOTH))
-_HEAD = re.compile(rf"\ufeff?(%%?)({_OURS})(?![\w?])[ \t\u00a0]*(.*)", re.DOTALL)
+_HEAD = re.compile(rf"([ \t]*)(%%?)({_OURS})(?![\w?])[ \t\u00a0]*(.*)", re.DOTALL)
+_ASSIGNED = re.compile(rf"[ \t]*[A-Za-z_]\w*\s*=\s*(?:(%%)({_OURS})|%({'|'.join(_CELL_ONLY)}))(?!\w)")
 _QUESTION = re.compile(r"%(builder|container|context|docker|engine|image|network|system|volume)[ \t]+(\S.*\?\s*)$")
-_MAGIC = re.compile(r"\ufeff?(%%?)([A-Za-z]\w*)(?![\w?])")
+_MAGIC = re.compile(r"[ \t]*(?:[A-Za-z_]\w*\s*=\s*)?(%%?)([A-Za-z]\w*)(?![\w?])")
 _BLANK_AFTER = re.compile(rf"^(\s*(?:[A-Za-z_]\w*\s*=\s*)?%({_OURS}))[\t\u00a0]")
 
 
@@ -28,32 +29,56 @@ def transform(lines: list[str]) -> list[str]:
     first = next((at for at, line in enumerate(lines) if line.strip("\ufeff \t\r\n")), None)
     if first is None:
         return lines
-    match = _HEAD.match(lines[first])
-    if match and not match[3].rstrip().endswith("?"):
-        percent, name, rest = match[1], match[2], match[3].strip()
-        below = [line for line in lines[first + 1 :] if line.strip()]
-        if percent == "%%" and name in _LINE_ONLY:
-            return _refusal("cell", name, rest)
-        if percent == "%" and (name in _CELL_ONLY or (name in _BOTH and not rest and below)):
-            return _refusal("line", name, rest)
-        end = lines[first][len(lines[first].rstrip("\r\n")) :] or "\n"
-        head = f"{percent}{name} {rest}".rstrip() + end
-        lines = [*lines[:first], head, *lines[first + 1 :]]
+    above, head, below = lines[:first], lines[first].removeprefix("\ufeff"), lines[first + 1 :]
+    match = _HEAD.match(head)
+    if match and _asks(match):
+        head = f"{match[1]}%{match[3]} {match[4].strip()}\n" if match[4].strip(" ?\r\n") else f"%{match[3]}?\n"
+        below = below if match[2] == "%" else []
+    elif match:
+        indent, percent, name, rest = match[1], match[2], match[3], match[4].strip()
+        if refusal := _wrong_form(percent, name, rest, below):
+            return refusal
+        end = head[len(head.rstrip("\r\n")) :] or "\n"
+        head = f"{indent}{percent}{name} {rest}".rstrip() + end
         if percent == "%%":
-            return lines if len(lines) > first + 1 else [*lines, "\n"]
-    if (match := _MAGIC.match(lines[first])) and match[1] == "%%" and (meant := _meant(match[2])):
+            return [*above, *(line.removeprefix(indent) for line in (head, *(below or ["\n"])))]
+    elif (match := _MAGIC.match(head)) and match[1] == "%%" and (meant := _meant(match[2])):
         return _refusal("name", match[1] + match[2], meant)
-    if lines[first].startswith("%%") or any(mark in line for line in lines for mark in ('"""', "'''")):
+    lines = [*above, head, *below]
+    if head.lstrip().startswith("%%") or any(mark in line for line in lines for mark in ('"""', "'''")):
         return lines  # another's cell, or text in which ours may only be quoted
     for at, line in enumerate(lines[first:]):
-        if at and (match := _HEAD.match(line)):
-            if match[1] == "%%":
-                return _refusal("place", match[2], match[3].strip())
-            if match[2] in _CELL_ONLY and not match[3].rstrip().endswith("?"):
-                return _refusal("line", match[2], match[3].strip())
-        if (match := _MAGIC.match(line)) and (meant := _meant(match[2])):
-            return _refusal("name", match[1] + match[2], meant)
+        if refusal := _wrong_line(line, leads=not at):
+            return refusal
     return [_asked(_BLANK_AFTER.sub(r"\1 ", line)) for line in lines]
+
+
+def _asks(match: re.Match[str]) -> bool:
+    """Whether the line of a magic asks for help: ``%container ?``, ``%%container run?``."""
+    rest = match[4].strip()
+    return rest.endswith("?") and (rest.strip("?") == "" or is_command(match[3], rest.rstrip("?")))
+
+
+def _wrong_form(percent: str, name: str, rest: str, below: list[str]) -> list[str]:
+    """Give the refusal of a magic whose form the first line of a cell gets wrong; nothing where it is right."""
+    if percent == "%%":
+        return _refusal("cell", name, rest) if name in _LINE_ONLY else []
+    alone = name in _BOTH and not rest and any(line.strip() for line in below)
+    return _refusal("line", name, rest) if alone or name in _CELL_ONLY else []
+
+
+def _wrong_line(line: str, *, leads: bool) -> list[str]:
+    """Give the refusal of a line of Python with a magic in the wrong place, or one that is none; ``leads`` the cell."""
+    if match := _ASSIGNED.match(line):
+        return _refusal("value", match[2] or match[3], "")
+    if not leads and (match := _HEAD.match(line)):
+        if match[2] == "%%":
+            return _refusal("place", match[3], match[4].strip())
+        if match[3] in _CELL_ONLY and not _asks(match):
+            return _refusal("line", match[3], match[4].strip())
+    if (match := _MAGIC.match(line)) and (meant := _meant(match[2])):
+        return _refusal("name", match[1] + match[2], meant)
+    return []
 
 
 def _asked(line: str) -> str:
@@ -106,6 +131,9 @@ def _refusal(what: str, name: str, rest: str) -> list[str]:
 def refuse_form(what: str, name: str, rest: str) -> None:
     """Say that a magic was used in a form that it does not have."""
     written = f"%{name} {rest}".rstrip()
+    if what == "value":
+        hint = f"x = %{name} ... keeps the result of a line" if name not in _CELL_ONLY else "_ is its result afterwards"
+        raise DockerError(f"%%{name} is the first line of a cell, and no value", hint=hint)
     if what == "name":
         percent = "%%" if rest in _CELL_ONLY or (rest in _BOTH and name.startswith("%%")) else "%"
         raise DockerError(f"{name} is no magic", hint=f"Did you mean {percent}{rest}?")

@@ -138,3 +138,31 @@ def test_a_path_in_a_container_is_described_by_a_header():
     found, stream = daemon.client().container_archive_get("x", "/etc/passwd")
     assert found == {"name": "passwd", "size": 5}
     assert b"".join(stream) == b"tar"
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        (lambda client: client.container_inspect(".."), "/v1.50/containers/%2E%2E/json"),
+        (lambda client: client.container_remove("../volumes"), "/v1.50/containers/%2E%2E/volumes"),
+        (lambda client: client.volume_inspect("."), "/v1.50/volumes/%2E"),
+        (lambda client: client.image_inspect("a/./b:1.0"), "/v1.50/images/a/%2E/b:1.0/json"),
+        (lambda client: client.container_inspect("web.1"), "/v1.50/containers/web.1/json"),
+    ],
+)
+def test_a_name_of_dots_leads_nowhere_else(call, path):
+    daemon = FakeDaemon()
+    with pytest.raises(ClientError):
+        call(daemon.client())
+    assert daemon.lines[-1].split()[1] == path
+
+
+def test_an_empty_name_is_refused_in_dockers_words():
+    client = FakeDaemon().client()
+    for kind, call in (
+        ("container", client.container_inspect),
+        ("network", client.network_remove),
+        ("volume", client.volume_inspect),
+    ):
+        with pytest.raises(ClientError, match=f"invalid {kind} name or ID: value is empty"):
+            call("")

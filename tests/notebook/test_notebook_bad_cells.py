@@ -1,5 +1,7 @@
 """Every malformed cell gets one sentence, a next step, and an error output: no traceback, nothing on standard error."""
 
+import contextlib
+import io
 import json
 import shutil
 import sys
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nbclient import NotebookClient
 from support.engine import engine
@@ -59,6 +61,7 @@ CELLS = [
     ("%docker\nps -a\n", "%docker has one percent sign too few", "%%docker in the first line"),
     ("# build it\n%%dockerfile -t x\nFROM busybox\n", "%%dockerfile is not the first line of its cell", "put it there"),
     ("%contaner ls", "%contaner is no magic", "Did you mean %container?"),
+    ("x = %contaner ls", "%contaner is no magic", "Did you mean %container?"),
     ("%images", "%images is no magic", "Did you mean %docker images?"),
     ("%ps -a", "%ps is no magic", "Did you mean %docker ps?"),
     ("x = 1\n%volumes ls", "%volumes is no magic", "Did you mean %volume?"),
@@ -66,6 +69,13 @@ CELLS = [
     ("%%dokcer\nps\n", "%%dokcer is no magic", "Did you mean %%docker?"),
     ("%layers \u2014files x y", "%layers requires 1 or 2", "an em dash (U+2014)"),
     ("%inside <container> x", "%inside requires exactly 1 argument", "in the place of <container>"),
+    ("x = %dockerfile -t x", "%%dockerfile is the first line of a cell, and no value", "_ is its result"),
+    ("x = %%container run -i busybox", "%%container is the first line of a cell", "x = %container ... keeps"),
+    ("  %dockerfile -t x", "%dockerfile has one percent sign too few", "%%dockerfile -t x in the first line"),
+    ("  %%docker\nnosuch\n", "docker: unknown command: docker nosuch", "%docker --help"),
+    ("  %%network ls\n  x\n", "%%network takes no cell", "%network ls is a line of its own"),
+    ("\ufeffx = %docker nosuch", "docker: unknown command: docker nosuch", "%docker --help"),
+    ("if True:\n    %docker\tnosuch\n", "docker: unknown command: docker nosuch", "%docker --help"),
     # the wrong content
     (f"%%docker\n{DOCKERFILE}", "this cell is a Dockerfile", "%%dockerfile -t NAME builds"),
     (f"%%container\n{DOCKERFILE}", "this cell is a Dockerfile", "%%dockerfile -t NAME builds"),
@@ -156,6 +166,9 @@ CELLS = [
 ]  # fmt: skip
 
 ON_AN_ENGINE = [
+    ("%inside .", "Error response from daemon: No such container: .", "%container ls -a"),
+    ("%container logs ..", "Error response from daemon: No such container: ..", "%container ls -a"),
+    ("%volume inspect .", "Error response from daemon: get .: no such volume", "%volume ls"),
     ("%docker start web\u00fc", "Error response from daemon: No such container: web\u00fc", "%container ls -a"),
     ("%container logs nosuch", "Error response from daemon: No such container: nosuch", "%container ls -a"),
     ("%network inspect nosuch", "Error response from daemon: network nosuch not found", "%network ls"),
@@ -201,6 +214,96 @@ def test_what_only_the_engine_knows_is_dockers_sentence_and_the_next_step(shell,
         shell.magics_manager.registry["DockMagic"].engine = address
         for cell, sentence, step in ON_AN_ENGINE:
             refused(shell, capsys, cell, sentence, step)
+
+
+WORDS = [
+    "ps",
+    "ls",
+    "run",
+    "rm",
+    "exec",
+    "inspect",
+    "build",
+    "pull",
+    "-a",
+    "-q",
+    "--format",
+    "{{.Names}}",
+    "--filter",
+    "name=x",
+    "-f",
+    "--help",
+    "-h",
+    "--",
+    "-",
+    "busybox",
+    "nosuch",
+    "{x}",
+    "{nosuch}",
+    "$HOME",
+    "$(x)",
+    "`x`",
+    "|",
+    ">",
+    "&&",
+    ";",
+    "...",
+    "—rm",
+    "“q”",
+    "<c>",
+    "docker",
+    "$",
+    "sudo",
+    "%docker",
+    "#",
+    "\\",
+    "'",
+    '"',
+    "-it",
+    "-d",
+    "-v",
+    "./x",
+    ".",
+    "FROM",
+    "RUN",
+    "\u200b",
+    "\xa0",
+    "map",
+    "graph",
+    "--type",
+    "image",
+    "?",
+    "\ufeff",
+    "3",
+    "{}",
+    "''",
+    "..",
+]
+LINES = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
+HEADS = st.tuples(
+    st.sampled_from(["", " ", "\n", "\ufeff", "# c\n", "x = 1\n"]),
+    st.sampled_from(["%", "%", "%%", "x = %"]),
+    st.sampled_from(
+        ["docker", "container", "image", "network", "layers", "states", "inside", "dockerfile", "contaner"]
+    ),
+).map("".join)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the HTTP library's, of those that could not
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(head=HEADS, line=LINES, below=st.lists(LINES, max_size=3))
+def test_whatever_stands_in_a_cell_of_ours_it_ends_well_or_in_an_error_of_ours(shell, head, line, below):
+    shell.magics_manager.registry["DockMagic"].engine = "unix:///nowhere/nobody.sock"
+    shell.user_ns["x"] = "val"
+    shown, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
+        result = shell.run_cell("\n".join([f"{head} {line}", *below]) + ("\n" if below else ""))
+    error = result.error_before_exec or result.error_in_exec
+    python = isinstance(error, SyntaxError | NameError | IndentationError) and "%%" not in head and below
+    assert error is None or isinstance(error, DockerError) or python
+    assert "Traceback" not in shown.getvalue() or python
+    assert errors.getvalue() == ""
 
 
 SAMPLES = [

@@ -265,6 +265,7 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for(shell, tmp_path, monkey
 HELP = [
     ("%container run?", "Usage:  docker container run [OPTIONS] IMAGE"),
     ("%docker run?", "Usage:  docker run [OPTIONS] IMAGE"),
+    ("%%container run?", "Usage:  docker container run [OPTIONS] IMAGE"),
     ("%image ls ?", "Usage:  docker image ls [OPTIONS]"),
     ("%docker container?", "Usage:  docker container COMMAND"),
     ("%container --help", "Usage:  docker container COMMAND"),
