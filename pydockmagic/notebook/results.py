@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["represent", "show", "show_lines"]
 
 _WHOLE = 32
-"""Letters of a cell that is not broken."""
+"""Letters of a cell whose words are not broken."""
 
 
 def show(magics: DockMagic, result: Any) -> None:
@@ -78,10 +78,10 @@ def _table(result: TableResult, engine: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Give a cell: a short one (an id, an age) stays whole, a long one breaks where it must."""
+    """Give a cell: the words of a short one (an id, an age) stay whole, a long one breaks where it must."""
     text = str(value)
     if len(text) <= _WHOLE:
-        return markup.tag("span", escape(text), "white-space:pre")
+        return markup.tag("span", escape(text), "white-space:pre-wrap;overflow-wrap:normal")
     return markup.tag(
         "span", escape(text), "display:inline-block;min-width:16em;white-space:pre-wrap;overflow-wrap:anywhere"
     )

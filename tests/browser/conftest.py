@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from support.lab import Notebook, chromium, jupyterlab
+
+expect.set_options(timeout=20_000)  # an engine, a kernel and a browser share a busy machine
 
 
 @pytest.fixture(scope="session")

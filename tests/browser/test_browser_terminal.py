@@ -5,7 +5,6 @@ from playwright.sync_api import expect
 from support.notebooks import shoot, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-expect.set_options(timeout=20_000)  # a shell, a kernel and a browser share a busy machine
 
 CELLS = (
     "%load_ext pydockmagic",

@@ -153,6 +153,12 @@ class Notebook:
         reset = "&reset" if app == "lab/tree" else ""
         self.page.goto(f"{self._lab.url}/{app}/{self.path.name}?token={self._lab.token}{reset}")
 
+    def open_beside(self, source: Path, name: str) -> None:
+        """Open a copy of another notebook in a tab of the same page; returns when its kernel is connected."""
+        shutil.copy(source, self._lab.root / name)
+        self.command("docmanager:open", {"path": name})
+        self.wait()
+
     def run_all(self) -> Page:
         """Run all cells; returns when they have run."""
         self.page.evaluate(RUN_ALL)

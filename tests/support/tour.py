@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import nbformat
 
@@ -119,9 +119,11 @@ class Gate:
         threading.Thread(target=self._hold, daemon=True).start()
 
     def _hold(self):
-        connection, _ = self._server.accept()
-        with connection:
-            self.opened.wait(100)
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = self._server.accept()
+                self.opened.wait(100)
+                connection.close()
 
     def open(self):
         self.opened.set()

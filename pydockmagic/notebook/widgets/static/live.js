@@ -105,15 +105,33 @@ function head(model, view) {
   };
   draw();
   const now = element("span", { class: "pydock-now" }, "live");
-  let live = true; // the model's own flag is not handed to views, only that it changed
-  const turn = () => {
-    live = !live;
-    now.classList.toggle("pydock-then", !live);
-    now.textContent = live ? "live" : "no longer live: the kernel has ended";
-    view.classList.toggle("pydock-over", !live); // what asks the kernel for something goes
-  };
-  model.on("comm_live_update", turn);
+  const unfollow = followKernel(model, (why) => {
+    now.classList.toggle("pydock-then", !!why);
+    now.textContent = why || "live";
+    view.classList.toggle("pydock-over", !!why); // what asks the kernel for something goes
+  });
   const unwatch = watch(model, view, ["title", "summary", "engine", "problem"], draw);
   const root = element("div", { class: "pydock-head" }, title, about, now);
-  return { root, problem, stop: () => (model.off("comm_live_update", turn), unwatch()) };
+  return { root, problem, stop: () => (unfollow(), unwatch()) };
+}
+
+// Tells why a view is not live, or "": a kernel starts anew (its models know), is shut down, or cannot be reached.
+function followKernel(model, tell) {
+  const kernel = model.widget_manager?.kernel; // of the notebooks that have one in their page
+  let ended = false, over = kernel?.isDisposed ?? false;
+  const draw = () => {
+    const lost = kernel && !over && kernel.connectionStatus === "disconnected";
+    tell(ended || over ? "no longer live: the kernel has ended" : lost ? "not live: no connection to the kernel" : "");
+  };
+  const turn = () => ((ended = !ended), draw()); // the model's own flag is not handed to views, only that it changed
+  const dispose = () => ((over = true), draw());
+  model.on("comm_live_update", turn);
+  kernel?.disposed?.connect(dispose);
+  kernel?.connectionStatusChanged?.connect(draw);
+  draw();
+  return () => {
+    model.off("comm_live_update", turn);
+    kernel?.disposed?.disconnect(dispose);
+    kernel?.connectionStatusChanged?.disconnect(draw);
+  };
 }
