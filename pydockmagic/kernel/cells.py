@@ -13,6 +13,8 @@ __all__ = ["Kind", "build_options", "kind_of", "refuse_compose", "translated"]
 
 Kind = Literal["empty", "dockerfile", "compose", "commands", "python", "magic"]
 
+_NOUN = re.compile(r"%(?:builder|container|context|docker|image|network|system|volume)\b")
+_BARE = re.compile(r"[ \t]*[^ \t%!#?]")
 _OPTIONS = re.compile(r"#\s*docker\s+build\s+(.*)", re.IGNORECASE)
 
 
@@ -20,6 +22,8 @@ def kind_of(code: str) -> Kind:
     """Tell what a cell is by its first line that says anything."""
     content = content_of(code)
     if content == "magic":
+        if _NOUN.match(first_line(code)) and any(_BARE.match(line) for line in code.splitlines()):
+            return "commands"  # of which one says so too much, rather than Python with a docker line in it
         return "python" if first_line(code).startswith("%%python") else "magic"
     if content == "other" or content == "stub":  # noqa: PLR1714 - mypy narrows no membership
         return "commands"

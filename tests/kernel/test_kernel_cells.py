@@ -23,6 +23,8 @@ from pydockmagic.kernel.cells import build_options, kind_of, translated
         ("%%python\nprint(1)", "python"),
         ("%layers busybox", "magic"),
         ("!ls", "magic"),
+        ("%docker ps\n%container ls", "magic"),
+        ("%docker ps\nimage ls", "commands"),
     ],
 )
 def test_the_first_line_says_what_a_cell_is(code, kind):

@@ -328,7 +328,17 @@ def test_in_a_kernel_it_is_an_error_output_and_nothing_else(kernel, tmp_path, mo
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYDOCK_HOST", f"unix://{tmp_path}/nobody.sock")
-    typed = ["nosuch", "docker docker ps", "ps | grep x", STUB, COMPOSE, "run 'x", "$ docker ps", "container"]
+    typed = [
+        "nosuch",
+        "docker docker ps",
+        "ps | grep x",
+        STUB,
+        COMPOSE,
+        "run 'x",
+        "$ docker ps",
+        "container",
+        "%docker ps\nps",
+    ]
     code = SAMPLES + (typed if kernel == "pydockmagic" else [])
     cells = [nbformat.v4.new_code_cell(each) for each in ["%load_ext pydockmagic", *code]]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": kernel, "display_name": kernel}})
