@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,14 @@ class Cell:
         return self
 
     def end(self, seconds: float = _PATIENCE) -> Cell:
-        """Wait for its end."""
-        return self.until(lambda cell: cell.ended, seconds)
+        """Wait for its end, and for the reply to it, as front ends do.
+
+        Before 7.4, ipykernel may sleep over a cell that comes while it sends the reply to the one before (its issue
+        1554).
+        """
+        self.until(lambda cell: cell.ended, seconds)
+        self._kernel.take_reply(self)
+        return self
 
     def tell(self) -> str:
         """Describe it, for who waits in vain."""
@@ -142,6 +148,15 @@ class Kernel:
     def run(self, code: str, *, live: bool = False) -> Cell:
         """Run a cell to its end."""
         return self.begin(code, live=live).end()
+
+    def take_reply(self, cell: Cell) -> None:
+        """Take the reply to a cell that has ended; one that was overheard is not waited for long."""
+        with suppress(queue.Empty):
+            while cell.reply is None:
+                message = self.client.get_shell_msg(timeout=5)
+                for each in self._cells:
+                    if each.id == message["parent_header"].get("msg_id"):
+                        each.reply = message["content"]
 
     def good(self, code: str, *, live: bool = False) -> Cell:
         """Run a cell that must succeed."""
