@@ -100,7 +100,7 @@ def states(notebook: Kernel, name: str) -> list[str]:
 def test_a_build(notebook: Kernel, ended: Callable[[Cell], tuple[str, str]]) -> None:
     token = str(random.randrange(95_000_000, 96_000_000))
     file = f"FROM busybox\nRUN echo {token} > /kept\nRUN echo said-{token}; sleep {token}\n"
-    cell = notebook.begin(f"%%dockerfile -t built{token}\n{file}")
+    cell = notebook.begin(f"%%dockerfile -t built{token}\n{file}", live=True)
     cell.until(lambda cell: "3/3" in cell.last and running(token))
     how, left = ended(cell)
     begin = "the build was stopped, it was" if how == "interrupted" else "the build was"
@@ -114,7 +114,7 @@ def test_a_pull(notebook: Kernel, registry: FakeRegistry, ended: Callable[[Cell]
     name = f"slow{random.randrange(1_000_000)}:1"
     registry.image(name, {"a": name}, {"b": random.Random(name).randbytes(300_000)})
     stalled: Stalled = registry.stall(name)
-    cell = notebook.begin(f"%image pull {registry.host}/{name}").until(lambda _: stalled.begun.is_set())
+    cell = notebook.begin(f"%image pull {registry.host}/{name}", live=True).until(lambda _: stalled.begun.is_set())
     how, left = ended(cell)
     stopped = f"the pull of {registry.host}/{name} was stopped" if how == "interrupted" else "the pull was stopped"
     assert left == f"{stopped}, and what was here before is as it was"

@@ -159,7 +159,7 @@ def remote_place(tmp_path_factory):
 
 def building(kernel, token):
     file = f"FROM busybox\nRUN echo {token} > /kept\nRUN echo said-{token}; sleep {token}\n"
-    cell = kernel.begin(f"%%dockerfile -t built{token}\n{file}")
+    cell = kernel.begin(f"%%dockerfile -t built{token}\n{file}", live=True)
     return cell.until(lambda cell: "3/3" in cell.last and running(token))
 
 
@@ -183,7 +183,7 @@ def executing(kernel, token):
 def pulling(kernel, registry, name):
     registry.image(name, {"a": name}, {"b": random.Random(name).randbytes(300_000)})
     stalled = registry.stall(name)
-    cell = kernel.begin(f"%image pull {registry.host}/{name}")
+    cell = kernel.begin(f"%image pull {registry.host}/{name}", live=True)
     return cell.until(lambda cell: stalled.begun.is_set() and "Downloading" in cell.last), stalled
 
 

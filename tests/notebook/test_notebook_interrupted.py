@@ -82,7 +82,7 @@ def test_a_build_stops_with_its_step_and_says_what_is_in_the_cache(which, reques
     kernel, token = request.getfixturevalue(which), "90001" if which == "python" else "90002"
     file = f"FROM busybox\nRUN echo {token} > /kept\nRUN echo said-{token}; sleep {token}\n"
     head = {"python": f"%%dockerfile -t built{token}\n", "docker": f"# docker build -t built{token}\n"}[which]
-    cell = kernel.begin(head + file).until(lambda cell: "3/3" in cell.last and running(token))
+    cell = kernel.begin(head + file, live=True).until(lambda cell: "3/3" in cell.last and running(token))
     kernel.interrupt()
     cell.end()
     assert cell.error == (
@@ -103,7 +103,7 @@ def test_a_pull_stops_at_the_registry_too(which, request, registry):
     registry.image(name, {"a": "one"}, {"b": random.Random(which).randbytes(300_000)})
     stalled = registry.stall(name)
     line = f"image pull {registry.host}/{name}"
-    cell = kernel.begin(f"%{line}" if which == "python" else line)
+    cell = kernel.begin(f"%{line}" if which == "python" else line, live=True)
     cell.until(lambda cell: stalled.begun.is_set() and "Downloading" in cell.last)
     kernel.interrupt()
     cell.end()
