@@ -46,8 +46,8 @@ class FloodBoard:
         skipped = self.hidden - len(self.tail)
         note = f"{skipped:,} more lines are not shown, then these {len(self.tail)}"
         link = f'<a href="{quote(self.log)}">whole log: {escape(self.log)}</a>' if self.log else ""
-        style = "max-height:24em;overflow:auto;margin:0;font:12px monospace;white-space:pre-wrap"
-        inside = markup.caption(escape(note), [link]) + markup.tag("pre", escape("\n".join(self.tail)), style)
+        style = "max-height:24em;overflow:auto;white-space:pre-wrap"
+        inside = markup.caption(escape(note), [link]) + markup.pre("\n".join(self.tail), style)
         return markup.tag("div", inside, class_="pydock")
 
 

@@ -14,7 +14,21 @@ from html import escape
 
 from pydockmagic.commands.units import human_size
 
-__all__ = ["ACCENT", "bar", "caption", "cell", "code", "details", "image", "muted", "size", "table", "tag", "unfolded"]
+__all__ = [
+    "ACCENT",
+    "bar",
+    "caption",
+    "cell",
+    "code",
+    "details",
+    "image",
+    "muted",
+    "pre",
+    "size",
+    "table",
+    "tag",
+    "unfolded",
+]
 
 ACCENT = "#3b82f6"
 """Legible as a fill on white and on near-black alike (contrast 3.7 and 5.1)."""
@@ -50,6 +64,11 @@ def code(text: str, style: str = "") -> str:
     """Give text in a monospaced face, blanks kept without the help of a stylesheet."""
     kept = escape(text).replace("  ", "&nbsp; ")
     return tag("code", kept, f"background:none;padding:0;color:inherit;font-size:12px;{style}")
+
+
+def pre(text: str, style: str = "") -> str:
+    """Give text with its lines and blanks; a converted page takes a proportional face where none is named."""
+    return tag("pre", escape(text), f"font:12px monospace;margin:0;{style}")
 
 
 def unfolded(instruction: str) -> str:

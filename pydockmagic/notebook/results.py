@@ -61,7 +61,7 @@ def represent(result: Result, engine: str = "", *, embedded: bool = True) -> dic
     if embedded:
         return {"text/plain": text}
     # Text alone does not say where it comes from; that matters as soon as it is not the engine everybody expects.
-    return {"text/plain": text, "text/html": _framed(markup.tag("pre", escape(text)), engine)}
+    return {"text/plain": text, "text/html": _framed(markup.pre(text), engine)}
 
 
 def _framed(inside: str, *remarks: str) -> str:
