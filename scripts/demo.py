@@ -1,5 +1,7 @@
 """Execute the course notebooks headless: ``demo.py NOTEBOOKS OUTPUT`` writes each executed notebook and its HTML page.
 
+With ``--keep`` what passed is also kept in the notebooks themselves, as a reader without a kernel sees it.
+
 The notebooks get an engine of their own, with its data below the output folder, so that a student's containers and
 theirs do not meet; it is stopped at the end.
 Exits with 1 if a cell of any notebook failed; every notebook is still written, so that the failure can be read.
@@ -43,9 +45,18 @@ def execute(source: Path, output: Path) -> bool:
     return failure is None
 
 
+def keep(source: Path, executed: Path) -> None:
+    """Take the outputs of an executed notebook over into its source, and nothing else that a run leaves behind."""
+    notebook = nbformat.read(source, as_version=4)
+    for cell, done in zip(notebook.cells, nbformat.read(executed, as_version=4).cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    nbformat.write(notebook, source)
+
+
 def main(arguments: list[str]) -> int:
     """Execute every notebook of the first folder into the second."""
-    notebooks, output = map(Path, arguments)
+    notebooks, output = (Path(each) for each in arguments if not each.startswith("-"))
     output.mkdir(parents=True, exist_ok=True)
     os.environ["PYDOCK_ROOT"] = str(output.resolve() / "engine")
     sources = sorted(notebooks.glob("*.ipynb"))
@@ -54,6 +65,9 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         results = [execute(source, output) for source in sources]
+        if "--keep" in arguments and all(results):
+            for source in sources:
+                keep(source, output / source.name)
     finally:
         subprocess.run([sys.executable, "-m", "pydockmagic.cli", "engine", "stop"], check=False)
     return 0 if all(results) else 1

@@ -57,7 +57,7 @@ def test_maps_follow_what_happens_and_tell_each_box_in_words(notebook, views, sc
     expect(node(network, "container mapdb")).to_have_class("pydock-node faint")
     expect(node(volume, "container mapdb")).to_have_class("pydock-node faint")
     expect(node(volume, "volume pages")).to_have_attribute("aria-label", "Volume pages is mounted by mapweb at /www, "
-        "read-write; mapdb at /copy, read-only. They see the same files.")  # fmt: skip
+        "read-write; mapdb at /copy, read-only. They see the same files. It takes 0B.")  # fmt: skip
     notebook.execute("%image tag mapped again")
     expect(tree).to_contain_text("again:latest")
     notebook.execute("%image rm again")

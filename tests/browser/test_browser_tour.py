@@ -1,5 +1,6 @@
 """Every display and every family of magics, driven by a person in JupyterLab and in Notebook 7, on a real engine."""
 
+import re
 import secrets
 import threading
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from support.lab import Notebook
 from support.registry import fake_registry
-from support.tour import CLEAN, Gate, Tour, written
+from support.tour import CELLS, CLEAN, Gate, Tour, sanitised, written
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 SAID = {
@@ -245,3 +246,34 @@ def test_a_terminal_in_the_page_takes_keys(tour):
     tour.page.keyboard.press("Enter")
     expect(view).to_contain_text("42 in here")
     expect(view).to_contain_text("ended with exit code 3")
+
+
+TELLS = {
+    **SAID,
+    "pull": "Downloaded newer image",
+    "build": "Built tour:latest",
+    "rebuild": "built: instruction changed",
+    "broken": "> 3 | RUN echo one; echo two; exit 4",
+    "graph": "Built waits:latest",
+    "layers": "1.99MB wasted",
+    "comparison": "They share the lowest layer",
+    "tree": "without sharing they would take",
+    "network map": "no, its network is internal",
+    "volume map": "tourdb at /copy (read-only)",
+    "board": "3 containers: 1 created, 2 running",
+    "states": "created \u2192 running",
+    "inside": "of this machine with namespaces of their own",
+    "flood": "more lines are not shown",
+    "terminal": "in here",
+}
+
+
+def test_who_sees_only_what_was_saved_and_sanitised_understands_each_output(tour):
+    cells = {cell["metadata"]["name"]: cell for cell in tour.saved()["cells"] if "name" in cell["metadata"]}
+    assert set(cells) == {name.rstrip("!") for name, _ in CELLS}
+    for name, told in TELLS.items():
+        assert told in sanitised(cells[name]), name
+    for name in ("graph", "comparison", "tree", "network map", "volume map", "states"):
+        page = cells[name]["outputs"][0]["data"]["text/html"]
+        page = page if isinstance(page, str) else "".join(page)
+        assert len(re.search('<img alt="([^"]*)"', page)[1]) > 20, name

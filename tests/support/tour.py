@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import socket
 import threading
 import time
@@ -10,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import nbformat
 
-__all__ = ["CLEAN", "Gate", "Tour", "written"]
+__all__ = ["CELLS", "CLEAN", "Gate", "Tour", "sanitised", "written"]
 
 STAGES = """FROM busybox AS words
 RUN seq 300000 > /words && echo counted for {mark}
@@ -69,7 +71,7 @@ container create --name tourfresh busybox true"""),
 )  # fmt: skip
 CLEAN = """
 for _line in ("container rm -f tourweb tourdb tourfresh", "network rm tourshop tourvault", "volume rm tourpages",
-              "image rm -f tour waits"):
+              "container prune -f", "image rm -f tour waits"):
     get_ipython().run_line_magic("docker", _line)
 """
 SHOW = """name => {
@@ -107,6 +109,19 @@ def written(folder, **given):
     path = folder / "tour.ipynb"
     nbformat.write(book, path)
     return path
+
+
+def sanitised(cell):
+    """Give the text of a saved cell's outputs, as a viewer shows them that keeps neither styles nor scripts."""
+    told = []
+    for output in cell["outputs"]:
+        forms = output.get("data", {})
+        text = forms.get("text/html") or forms.get("text/plain") or output.get("text") or output.get("traceback") or ""
+        text = text if isinstance(text, str) else "".join(text)
+        if "text/html" in forms:
+            text = html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"(?s)<(style|script|svg)\b.*?</\1>", "", text)))
+        told.append(re.sub(r"\x1b\[[\d;]*m", "", text))
+    return "\n".join(told)
 
 
 class Gate:
