@@ -48,7 +48,11 @@ class Shown:
     @property
     def widget(self) -> LiveView | None:
         """The live view; ``None`` where nobody was there to look at it."""
-        return self._live.result() if self._live is not None else None
+        if self._live is None:
+            return None
+        widget = self._live.result()
+        widget.still = self.view.html
+        return widget
 
     exit_code = 0
     """As of a command that went well."""

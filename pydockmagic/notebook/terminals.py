@@ -185,6 +185,14 @@ class TerminalSession:
         rows, text = self._emulator.rows(), self._emulator.text()
         return TerminalView(self._token, self._title, rows, text, self._summary, self._engine)
 
+    @property
+    def widget(self) -> TerminalWidget | None:
+        """The terminal as a widget, for front ends that show widgets only where they are displayed: ``t.widget``."""
+        widget = self._terminal.widget
+        if widget is not None:
+            widget.still = lambda: self.view().html()
+        return widget
+
     def __repr__(self) -> str:
         return str(self.view())
 

@@ -49,6 +49,9 @@ class LiveView(anywidget.AnyWidget):
 
         self.on_msg(heard)
 
+    still: Callable[[], str] | None = None
+    """What gives the static form of the display; whoever hands out the view to be displayed by itself sets it."""
+
     def plain(self) -> str:
         """Give the view as text."""
         return f"{self.title} ({self.summary})" if self.summary else self.title
@@ -57,8 +60,10 @@ class LiveView(anywidget.AnyWidget):
         return self.plain()
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
-        """Give the ordinary widget display, with text that holds no address."""
+        """Give the ordinary widget display, with text that holds no address, and with HTML for who has no kernel."""
         bundle: tuple[dict[Any, Any], dict[Any, Any]] | None = super()._repr_mimebundle_(**options)
         if bundle is not None:
             bundle[0]["text/plain"] = self.plain()
+            if self.still is not None:
+                bundle[0]["text/html"] = self.still()
         return bundle
