@@ -55,7 +55,7 @@ def test_binder_takes_what_we_ask_for(recipe, binder):
     for package in (ROOT / "binder/apt.txt").read_text().split():
         assert re.search(rf"apt-get install .*\b{re.escape(package)}\b", recipe)
     assert 'pip install --no-cache-dir -r "binder/requirements.txt"' in recipe
-    assert "jupyter" in recipe
+    assert "ipykernel>=7.4" in (ROOT / "binder/requirements.txt").read_text().split()
 
 
 @pytest.mark.parametrize("which", ["binder", "lowest"])

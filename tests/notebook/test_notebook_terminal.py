@@ -118,6 +118,7 @@ def test_a_shell_goes_on_after_its_cell_and_ends_with_its_exit_code(running, cap
         session.send("echo $((6*7)); tty\nexit 3\n")
         assert session.wait(30).exit_code == 3
     assert "42" in session.text
+    assert "42" in session.widget._repr_mimebundle_()[0]["text/html"]
     assert "/dev/pts/0" in session.text
     assert "ended with exit code 3" in captured.displays[-1]["data"]["text/html"]
 
