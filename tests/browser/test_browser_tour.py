@@ -277,3 +277,16 @@ def test_who_sees_only_what_was_saved_and_sanitised_understands_each_output(tour
         page = cells[name]["outputs"][0]["data"]["text/html"]
         page = page if isinstance(page, str) else "".join(page)
         assert len(re.search('<img alt="([^"]*)"', page)[1]) > 20, name
+
+
+def test_the_tab_key_goes_through_a_view_in_order_and_shows_where_it_is(tour):
+    view = tour.live("network map")
+    view.get_by_role("button", name="look again").focus()
+    for kind in (".pydock-node", "summary", ".pydock-scroll", "summary"):
+        tour.page.keyboard.press("Tab")
+        focused = view.locator(f"{kind}:focus")
+        expect(focused).to_have_count(1)
+        shape = focused.locator("rect") if kind == ".pydock-node" else focused
+        shown = shape.evaluate("each => { const s = getComputedStyle(each); return s.outlineStyle + s.strokeWidth; }")
+        assert shown == "none3px" if kind == ".pydock-node" else shown.startswith("solid"), kind
+    assert view.locator(".pydock-scroll").first.get_attribute("aria-label") == "Who can reach whom"
