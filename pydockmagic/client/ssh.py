@@ -7,6 +7,7 @@ share one login where the user's ssh is OpenSSH (``ControlMaster``), so only the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import re
 import shlex
@@ -92,6 +93,8 @@ class Tunnel:
         self._guard = threading.Lock()
         self._running: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
         self._complaint = ""
+        # The shared login outlives this process, and so would the folder with its socket.
+        atexit.register(self.close)
         threading.Thread(target=self._accept, name="pydock-ssh", daemon=True).start()
 
     @property
@@ -106,6 +109,7 @@ class Tunnel:
 
     def close(self) -> None:
         """End every connection, and the shared login."""
+        atexit.unregister(self.close)
         # A thread that blocks in accept() wakes up from a shutdown, not from a close.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.engine import engine
+from support.leaks import until
 from support.sshd import available, sshd
 
-from pydockmagic.client import BadAddress, Client, ConnectionFailed, parse_address
+from pydockmagic.client import BadAddress, Client, ConnectionFailed, ConnectionLost, parse_address
 from pydockmagic.client.ssh import parse_ssh
 
 needs_sshd = [
@@ -120,6 +124,32 @@ class TestBehindSshd:
             marks = str(tmp_path)
         assert list(tmp_path.iterdir()) == []
         assert not [pid for pid in _processes() if marks in pid]
+
+    def test_a_process_that_ends_without_a_word_leaves_nothing_behind(self, far, monkeypatch, tmp_path):
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        code = f"""if True:
+            from pydockmagic.client import Client, parse_address
+            client = Client(parse_address({far!r}))
+            print(client.version()["ApiVersion"])
+            events = client.events()
+        """
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+        assert list(tmp_path.iterdir()) == []
+        until(lambda: not [pid for pid in _processes() if str(tmp_path) in pid])
+
+    def test_a_login_that_breaks_is_a_lost_connection_and_the_next_request_logs_in_again(
+        self, far, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with Client(parse_address(far)) as client:
+            events = client.events()
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    if str(tmp_path) in path.read_text():
+                        os.kill(int(path.parent.name), signal.SIGKILL)
+            with pytest.raises(ConnectionLost, match=f"the connection to the Docker daemon at {far} was lost"):
+                list(events)
+            assert client.version()["ApiVersion"]
 
 
 def _processes() -> list[str]:
