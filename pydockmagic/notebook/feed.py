@@ -122,8 +122,7 @@ class EventFeed:
             if self._stopped:
                 return
             reason, self._reason = self._reason or reason, ""
-            self._each(lambda follower, why=reason: follower.fail(f"No longer live: {why}"))  # type: ignore[misc]
-            if not self._resumed():
+            if not self._resumed(f"No longer live: {reason}"):
                 return
 
     def _listen(self) -> str:
@@ -137,9 +136,11 @@ class EventFeed:
             return str(error)
         return "the engine ended the event stream"
 
-    def _resumed(self) -> bool:
-        """Try until events are heard again; false where nobody sees them any more."""
+    def _resumed(self, reason: str) -> bool:
+        """Say why nothing is live, and try until events are heard again; false where nobody sees them any more."""
         for attempt in range(1 << 30):
+            # Said each time: what was read just before the end may be shown after it, as if it were live.
+            self._each(lambda follower: follower.fail(reason))
             self._wake.wait(_PAUSES[min(attempt, len(_PAUSES) - 1)])
             self._wake.clear()
             if self._stopped or not self.left():

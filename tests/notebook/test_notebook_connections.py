@@ -63,6 +63,7 @@ class Place:
         kernel = self.kernel
         for code in VIEWS:
             kernel.good(code, live=True)
+        kernel.good("%container rm -f shell")  # of a story that failed
         terminals = [
             kernel.good("shell = %container run -it --name shell busybox sh", live=True),
             kernel.good("extra = %container exec -it web sh", live=True),
