@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import traitlets
@@ -54,7 +55,8 @@ class TerminalWidget(LiveView):
             if left <= 0:
                 self._tell_page()
             elif self._timer is None:
-                self._timer = threading.Timer(left, shown_in(self, self._later))
+                # Before 7.1, ipykernel sends nothing from a thread that does not know its cell.
+                self._timer = threading.Timer(left, copy_context().run, (shown_in(self, self._later),))
                 self._timer.daemon = True
                 self._timer.start()
 
