@@ -303,7 +303,7 @@ def test_whatever_stands_in_a_cell_of_ours_it_ends_well_or_in_an_error_of_ours(s
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
         result = shell.run_cell("\n".join([f"{head} {line}", *below]) + ("\n" if below else ""))
     error = result.error_before_exec or result.error_in_exec
-    python = isinstance(error, SyntaxError | NameError | IndentationError) and "%%" not in head and below
+    python = isinstance(error, SyntaxError | NameError | TypeError) and "%%" not in head and below
     assert error is None or isinstance(error, DockerError) or python
     assert "Traceback" not in shown.getvalue() or python
     assert errors.getvalue() == ""
