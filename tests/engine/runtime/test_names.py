@@ -132,15 +132,24 @@ def start(tmp_path):
 @pytest.fixture
 def resolver(monkeypatch):
     """One of the host's resolvers, on both protocols of one port."""
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.bind(("127.0.0.1", 0))
-    datagrams.settimeout(10)
-    stream = socket.create_server(datagrams.getsockname())
-    stream.settimeout(10)
+    datagrams, stream = one_port()
+    for each in (datagrams, stream):
+        each.settimeout(10)
     monkeypatch.setattr(names, "_PORT", datagrams.getsockname()[1])
     yield datagrams, stream
     datagrams.close()
     stream.close()
+
+
+def one_port():
+    """Give a socket of each protocol on a port that was free for both."""
+    while True:
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.bind(("127.0.0.1", 0))
+        try:
+            return datagrams, socket.create_server(datagrams.getsockname())
+        except OSError:  # somebody else has it for streams
+            datagrams.close()
 
 
 def change(tmp_path, **changes):
