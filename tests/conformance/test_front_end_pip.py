@@ -47,19 +47,22 @@ def ours():
     }
 
 
-def test_the_wheel_holds_the_package_and_the_kernelspec_and_nothing_else(built):
+def test_the_wheel_holds_the_package_and_what_jupyter_finds_and_nothing_else(built):
     _, wheel, _ = built
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     version = wheel.name.split("-")[1]
-    info, data = (
-        f"pydockmagic-{version}.dist-info",
-        f"pydockmagic-{version}.data/data/share/jupyter/kernels/pydockmagic",
-    )
-    spec = {f"{data}/{path.name}" for path in (ROOT / "kernelspec").iterdir()}
+    info, data = f"pydockmagic-{version}.dist-info", f"pydockmagic-{version}.data/data/share/jupyter"
+    spec = {f"{data}/kernels/pydockmagic/{path.name}" for path in (ROOT / "kernelspec").iterdir()}
+    extension = {
+        f"{data}/labextensions/pydockmagic/{path.relative_to(ROOT / 'labextension')}"
+        for path in (ROOT / "labextension").rglob("*")
+        if path.is_file()
+    }
     about = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
-    assert {f"{data}/logo-{name}" for name in ("32x32.png", "64x64.png", "svg.svg")} <= spec
-    assert names == ours() | spec | about
+    assert {f"{data}/kernels/pydockmagic/logo-{name}" for name in ("32x32.png", "64x64.png", "svg.svg")} <= spec
+    assert f"{data}/labextensions/pydockmagic/package.json" in extension
+    assert names == ours() | spec | extension | about
     assert {"css", "js", "txt", "typed"} <= {name.rpartition(".")[2] for name in names}
 
 
