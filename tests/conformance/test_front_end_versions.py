@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -58,8 +59,15 @@ def test_binder_takes_what_we_ask_for(recipe, binder):
     assert "ipykernel>=7.4" in (ROOT / "binder/requirements.txt").read_text().split()
 
 
+@pytest.fixture
+def short():
+    """A folder with a short name: the path of a socket has at most 107 bytes, and those of pytest are long already."""
+    with tempfile.TemporaryDirectory(prefix="pydock-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("which", ["binder", "lowest"])
-def test_the_notebook_side_works_with_other_versions(which, request, tmp_path):
+def test_the_notebook_side_works_with_other_versions(which, request, tmp_path, short):
     pins = request.getfixturevalue("binder")[1] if which == "binder" else lowest()
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     tools = [tool for tool in groups["test"] if not tool.startswith(_NEEDS_NO_BROWSER)]
@@ -71,7 +79,7 @@ def test_the_notebook_side_works_with_other_versions(which, request, tmp_path):
     # ipykernel says welcome on its public channel from 7.1 on.
     done = subprocess.run(
         [venv.python, "-m", "pytest", "-q", "tests/notebook", "tests/kernel", "-k", "not welcome", "-p",
-         "no:cacheprovider", "--basetemp", str(tmp_path / "tests"), "--timeout", "300"],
+         "no:cacheprovider", "--basetemp", str(short / "tests"), "--timeout", "300"],
         cwd=ROOT, env={**environ, "HOME": os.environ["HOME"]}, capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
