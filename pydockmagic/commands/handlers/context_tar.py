@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydockmagic.dockerfile import DockerfileError, Ignored, read_ignore_file
 from pydockmagic.oci.layer.entry import Kind, LayerEntry
@@ -96,6 +96,8 @@ def _walk(folder: Path, prefix: str, ignored: Ignored, always: set[str]) -> Iter
     except PermissionError:
         raise ContextProblem(f"error checking context: no permission to read from '{here}'") from None
     except OSError as error:
+        if prefix and isinstance(error, FileNotFoundError):
+            return  # gone while we walked
         raise ContextProblem(f"error checking context: can't stat '{here}': {_reason(error)}") from None
     for name in names:
         path = f"{prefix}/{name}" if prefix else name
@@ -127,6 +129,7 @@ def folder_tar(path: Path, name: str) -> Iterator[bytes]:
 def _member(
     source: Path, path: str, status: os.stat_result, links: dict[tuple[int, int], str], *, keep_owner: bool = False
 ) -> Iterator[bytes]:
+    """Yield one member; nothing for what is gone by now: as with docker, others may work in the folder meanwhile."""
     kind = _kind(status.st_mode)
     if kind is None:
         return  # sockets cannot travel in a tar
@@ -134,20 +137,36 @@ def _member(
     if keep_owner:
         details.update(uid=status.st_uid, gid=status.st_gid)
     if kind is Kind.SYMLINK:
-        details.update(mode=0o777, linkname=os.readlink(source))  # noqa: PTH115 - a text, not a path
+        try:
+            details.update(mode=0o777, linkname=os.readlink(source))  # noqa: PTH115 - a text, not a path
+        except FileNotFoundError:
+            return
     elif kind in {Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE}:
         details["device"] = (os.major(status.st_rdev), os.minor(status.st_rdev))
     elif kind is Kind.FILE:
         inode = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1 and inode in links:
-            kind = Kind.HARDLINK
-            details["linkname"] = links[inode]
-        else:
-            links[inode] = path
-            details["size"] = status.st_size
+        if status.st_nlink == 1 or inode not in links:
+            yield from _regular(source, LayerEntry(path=path, kind=kind, size=status.st_size, **details), links, inode)
+            return
+        kind = Kind.HARDLINK
+        details["linkname"] = links[inode]
     yield encode_entry(LayerEntry(path=path, kind=kind, **details))
-    if kind is Kind.FILE:
-        yield from _content(source, status.st_size)
+
+
+def _regular(
+    source: Path, entry: LayerEntry, links: dict[tuple[int, int], str], inode: tuple[int, int]
+) -> Iterator[bytes]:
+    """Yield a file, and note it for the links to it."""
+    try:
+        file = source.open("rb")
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        raise ContextProblem(f"error checking context: no permission to read from '{source}'") from None
+    links[inode] = entry.path
+    with file:
+        yield encode_entry(entry)
+        yield from _content(file, entry.size)
 
 
 def _kind(mode: int) -> Kind | None:
@@ -164,22 +183,13 @@ def _kind(mode: int) -> Kind | None:
     return None
 
 
-def _content(path: Path, size: int) -> Iterator[bytes]:
+def _content(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield exactly ``size`` bytes: a file that changes meanwhile must not spoil the tar."""
     left = size
-    try:
-        with path.open("rb") as file:
-            while left > 0:
-                data = file.read(min(_CHUNK, left))
-                if not data:
-                    break
-                left -= len(data)
-                yield data
-    except PermissionError:
-        raise ContextProblem(f"error checking context: no permission to read from '{path}'") from None
     while left > 0:
-        yield bytes(min(_CHUNK, left))
-        left -= min(_CHUNK, left)
+        data = file.read(min(_CHUNK, left)) or bytes(min(_CHUNK, left))
+        left -= len(data)
+        yield data
     yield bytes(padding(size))
 
 
