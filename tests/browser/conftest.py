@@ -19,17 +19,25 @@ def engine_root(tmp_path_factory):
     os.environ.pop("PYDOCK_HOST", None)
     os.environ.pop("DOCKER_HOST", None)
     yield root
+    from pydockmagic.client import embedded
+
+    embedded.stop()
+    for name, value in saved.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_container_is_left(engine_root):
+    """What a test that failed has left would stand in the pictures of the next file's."""
+    yield
     from pydockmagic.client import connect, embedded
 
     if embedded.status().running:
         with connect() as client:
             for container in client.containers(all=True):
                 client.container_remove(container["Id"], force=True, volumes=True)
-        embedded.stop()
-    for name, value in saved.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
