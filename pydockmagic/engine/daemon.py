@@ -51,6 +51,7 @@ from .runtime.sandbox import SandboxInfo, open_network
 from .state import State
 from .storage.driver import StorageDriver
 from .storage.probe import open_driver
+from .storage.trash import Trash
 from .timestamps import rfc3339
 from .volumes.mounting import Mounter
 from .volumes.service import Volumes
@@ -137,6 +138,7 @@ class Daemon:
             self._state,
             self._events,
             Mounter(lambda: self._runtime.zygote_pid, host_mounts() if options.sandbox.rung == "root" else None),
+            Trash(options.data_root / "trash"),
         )
         core = Core(
             Surroundings(

@@ -7,14 +7,13 @@ filesystem of its own, mounted while a container uses it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.copy import merged_copy
 from pydockmagic.engine.storage.copying import copy_entries, copy_metadata
+from pydockmagic.engine.storage.trash import Trash
 from pydockmagic.oci.layer import open_root, resolve_in_root
 
 from . import binding
@@ -44,18 +44,35 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 class Volumes:
     """All volumes; ``users`` tells which containers hold one."""
 
-    def __init__(self, root: Path, state: State, events: EventBus, mounter: Mounter) -> None:
+    def __init__(self, root: Path, state: State, events: EventBus, mounter: Mounter, trash: Trash) -> None:
         self._root = root
+        self._leaving = root / ".leaving"
+        """Where the directories of volumes are while they are being removed."""
         self._state = state
         self._events = events
         self._mounter = mounter
+        self._trash = trash
         self._records = state.load(_KIND, VolumeRecord)
+        self._changing = asyncio.Lock()
+        """Held while a volume comes or goes: its record and its directory do so together."""
         self._mounted: dict[str, set[str]] = {}
         """For whom a volume with a filesystem of its own is mounted."""
         self._mounting = asyncio.Lock()
         self._pruning = asyncio.Lock()
         self.users: Callable[[str], Sequence[str]] = lambda _: ()
         root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._leaving.mkdir(mode=0o700, exist_ok=True)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Bring the directories in line with the records, which decide where an engine was killed amid a change."""
+        for leaving in self._leaving.iterdir():
+            if leaving.name in self._records:
+                leaving.rename(self._root / leaving.name)
+            else:
+                self._trash.discard(leaving)
+        for name in self._records:
+            self.path(name).mkdir(0o755, parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
         """Give the directory that is mounted."""
@@ -101,38 +118,67 @@ class Volumes:
         """Make a volume, or give the one that has this name."""
         if driver not in ("", "local"):
             raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
-        if name in self._records:
-            return self._records[name]
-        anonymous = anonymous or not name
+        async with self._changing:
+            if name in self._records:
+                return self._records[name]
+            return await self._create(name, labels, options, anonymous=anonymous or not name)
+
+    async def _create(
+        self, name: str, labels: Mapping[str, str] | None, options: Mapping[str, str] | None, *, anonymous: bool
+    ) -> VolumeRecord:
         name = name or secrets.token_hex(32)
         try:
             _check_name(name)
             local.check(options or {})
         except InvalidParameter as error:
             raise InvalidParameter(f"create {name}: {error}") from None
-        await asyncio.to_thread(self.path(name).mkdir, 0o755, True, True)
         if anonymous:
             labels = {**(labels or {}), _ANONYMOUS: ""}
         record = VolumeRecord(
             name=name, created_ns=time.time_ns(), labels=labels, options=options or None, anonymous=anonymous
         )
         await self._state.put(_KIND, name, record)
+        try:
+            await asyncio.to_thread(self.path(name).mkdir, 0o755, True, True)
+        except OSError as error:
+            await self._state.delete(_KIND, name)
+            place, reason = self._root / name, os.strerror(error.errno or 0).lower()
+            raise EngineError(
+                f"create {name}: error while creating volume root path '{place}': mkdir {place}: {reason}"
+            ) from None
         self._records[name] = record
         self._events.publish("volume", "create", name, {"driver": "local"})
         return record
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a volume that nobody uses, with all it holds."""
-        if name not in self._records:
-            if force:
-                return
-            raise NoSuchVolume(name)
-        if holders := self.users(name):
-            raise Conflict(f"remove {name}: volume is in use - [{', '.join(holders)}]")
-        del self._records[name]
-        await self._state.delete(_KIND, name)
-        await asyncio.to_thread(shutil.rmtree, self._root / name, ignore_errors=True)
+        async with self._changing:
+            record = self._records.get(name)
+            if record is None:
+                if force:
+                    return
+                raise NoSuchVolume(name)
+            if holders := self.users(name):
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(holders)}]")
+            del self._records[name]
+            try:
+                await self._remove(name)
+            except Exception:
+                self._records[name] = record
+                raise
         self._events.publish("volume", "destroy", name, {"driver": "local"})
+
+    async def _remove(self, name: str) -> None:
+        place, leaving = self._root / name, self._leaving / name
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(leaving)
+        try:
+            await self._state.delete(_KIND, name)
+        except Exception:
+            with contextlib.suppress(FileNotFoundError):
+                leaving.rename(place)
+            raise
+        await asyncio.to_thread(self._trash.discard, leaving)
 
     def list(self, filters: Mapping[str, Sequence[str]]) -> Sequence[VolumeRecord]:
         """List volumes by name, label, driver or dangling."""
@@ -242,7 +288,7 @@ class Volumes:
             if mount.name in self._mounted or await asyncio.to_thread(self._mounter.adopt, self.path(mount.name)):
                 self._mounted.setdefault(mount.name, set()).add(container_id)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def opened(self, names: Sequence[str]) -> AsyncIterator[None]:
         """Make volumes ready for the engine itself, for as long as the block lasts."""
         user = secrets.token_hex(8)

@@ -10,6 +10,7 @@ import pytest
 from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, NoSuchVolume, NotFound
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.state import State
+from pydockmagic.engine.storage.trash import Trash
 from pydockmagic.engine.volumes import options as local
 from pydockmagic.engine.volumes.binding import ready
 from pydockmagic.engine.volumes.mounting import Mounter
@@ -32,7 +33,11 @@ def events():
 
 @pytest.fixture
 def volumes(tmp_path, state, events):
-    return Volumes(tmp_path / "volumes", state, events, Mounter(lambda: 0))
+    return _opened(tmp_path, state, events)
+
+
+def _opened(tmp_path, state, events):
+    return Volumes(tmp_path / "volumes", state, events, Mounter(lambda: 0), Trash(tmp_path / "trash"))
 
 
 def _told(events):
@@ -41,11 +46,96 @@ def _told(events):
 
 def test_a_volume_is_there_for_the_next_engine(tmp_path, state, volumes):
     asyncio.run(volumes.create("data", labels={"a": "b"}))
-    again = Volumes(tmp_path / "volumes", state, EventBus(), Mounter(lambda: 0))
+    again = _opened(tmp_path, state, EventBus())
     assert again.get("data").labels == {"a": "b"}
     assert again.path("data").is_dir()
     with pytest.raises(NoSuchVolume, match="get other: no such volume"):
         again.get("other")
+
+
+class _Killed(BaseException):
+    """The engine's end at this very point: nothing of it runs any more."""
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_killed_while_a_volume_is_removed_the_next_engine_has_it_whole_or_not_at_all(
+    tmp_path, state, events, volumes, monkeypatch, written
+):
+    asyncio.run(volumes.create("data"))
+    (volumes.path("data") / "file").write_text("kept")
+
+    async def killed(kind, key):
+        if written:
+            await State.delete(state, kind, key)
+        raise _Killed
+
+    monkeypatch.setattr(state, "delete", killed)
+    with pytest.raises(_Killed):
+        asyncio.run(volumes.remove("data"))
+    again = _opened(tmp_path, state, events)
+    if written:
+        assert again.find("data") is None
+        assert [path.name for path in (tmp_path / "volumes").iterdir()] == [".leaving"]
+    else:
+        assert (again.path("data") / "file").read_text() == "kept"
+    assert not list((tmp_path / "volumes" / ".leaving").iterdir())
+
+
+def test_killed_while_a_volume_is_made_the_next_engine_has_it_whole_or_not_at_all(
+    tmp_path, state, events, volumes, monkeypatch
+):
+    async def killed(kind, key, record):
+        await State.put(state, kind, key, record)
+        raise _Killed
+
+    monkeypatch.setattr(state, "put", killed)
+    with pytest.raises(_Killed):
+        asyncio.run(volumes.create("data"))
+    again = _opened(tmp_path, state, events)
+    assert again.get("data").name == "data"
+    assert again.path("data").is_dir()
+
+
+def test_a_volume_whose_record_cannot_be_deleted_stays_whole(state, volumes, events, monkeypatch):
+    asyncio.run(volumes.create("data"))
+    (volumes.path("data") / "file").write_text("kept")
+
+    async def full(kind, key):
+        raise EngineError("write state.db: no space left on device")
+
+    monkeypatch.setattr(state, "delete", full)
+    with pytest.raises(EngineError, match="no space left"):
+        asyncio.run(volumes.remove("data"))
+    assert volumes.get("data").name == "data"
+    assert (volumes.path("data") / "file").read_text() == "kept"
+    assert _told(events) == [("create", "data")]
+
+
+def test_a_name_that_is_removed_and_made_at_once_is_a_new_and_empty_volume(volumes):
+    async def both():
+        await volumes.create("data")
+        (volumes.path("data") / "file").write_text("old")
+        await asyncio.gather(volumes.remove("data"), volumes.create("data"))
+
+    asyncio.run(both())
+    assert volumes.path("data").is_dir()
+    assert not list(volumes.path("data").iterdir())
+
+
+def test_a_volume_whose_directory_somebody_took_away_can_be_removed(volumes):
+    asyncio.run(volumes.create("data"))
+    volumes.path("data").rmdir()
+    volumes.path("data").parent.rmdir()
+    asyncio.run(volumes.remove("data"))
+    assert volumes.find("data") is None
+
+
+def test_a_name_too_long_for_a_directory_leaves_nothing(tmp_path, state, volumes):
+    name = "a" * 300
+    with pytest.raises(EngineError, match=f"^create {name}: error while creating volume root path '.*': mkdir .*{name}"
+                       ": file name too long$"):  # fmt: skip
+        asyncio.run(volumes.create(name))
+    assert _opened(tmp_path, state, EventBus()).find(name) is None
 
 
 def test_making_a_volume_twice_gives_the_first(volumes, events):
