@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .errors import BadAddress
+from .errors import BadAddress, ConnectionLost
 from .tls import TlsFiles
 
 __all__ = ["EMBEDDED", "EngineAddress", "choose", "parse_address"]
@@ -47,9 +47,14 @@ class EngineAddress:
         return self.scheme == "unix"
 
     @property
-    def daemon(self) -> str:
-        """Name whoever listens there, within a sentence."""
-        return "the embedded engine" if self.source == EMBEDDED else f"the Docker daemon at {self.url}"
+    def is_embedded(self) -> bool:
+        """Whether our own engine is meant, which starts by itself."""
+        return self.source == EMBEDDED
+
+    def lost(self, reason: str = "") -> ConnectionLost:
+        """Return the error of a connection to there that broke; ``reason`` is one for people, where there is one."""
+        daemon = "the embedded engine" if self.is_embedded else f"the Docker daemon at {self.url}"
+        return ConnectionLost(daemon, reason, embedded=self.is_embedded)
 
     def __str__(self) -> str:
         return self.url

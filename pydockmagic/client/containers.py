@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .core import Core, Filters, Parameters, encode_filters, path_part
+from .core import Core, Filters, Parameters, container_path, encode_filters
 from .streams import ByteStream, FrameStream, Hijacked, JsonStream, PendingAnswer
 
 __all__ = ["ContainerCalls"]
@@ -41,48 +41,42 @@ class ContainerCalls(Core):
 
     def container_inspect(self, container: str, *, size: bool = False) -> Json:
         """Return everything known about a container."""
-        answer: Json = self.request(
-            "GET", f"/containers/{path_part(container, 'container')}/json", params={"size": size}
-        )
+        answer: Json = self.request("GET", container_path(container, "json"), params={"size": size})
         return answer
 
     def container_start(self, container: str, *, detach_keys: str | None = None) -> None:
         """Start a container; starting a running one is no error."""
-        self.request(
-            "POST", f"/containers/{path_part(container, 'container')}/start", params={"detachKeys": detach_keys}
-        )
+        self.request("POST", container_path(container, "start"), params={"detachKeys": detach_keys})
 
     def container_stop(self, container: str, *, timeout: int | None = None, signal: str | None = None) -> None:
         """Stop a container: its stop signal, then SIGKILL after ``timeout`` seconds."""
         params = {"t": timeout, "signal": signal}
-        self.request("POST", f"/containers/{path_part(container, 'container')}/stop", params=params)
+        self.request("POST", container_path(container, "stop"), params=params)
 
     def container_restart(self, container: str, *, timeout: int | None = None, signal: str | None = None) -> None:
         """Stop and start a container."""
         params = {"t": timeout, "signal": signal}
-        self.request("POST", f"/containers/{path_part(container, 'container')}/restart", params=params)
+        self.request("POST", container_path(container, "restart"), params=params)
 
     def container_kill(self, container: str, *, signal: str | None = None) -> None:
         """Send a signal (SIGKILL where none is named)."""
-        self.request("POST", f"/containers/{path_part(container, 'container')}/kill", params={"signal": signal})
+        self.request("POST", container_path(container, "kill"), params={"signal": signal})
 
     def container_pause(self, container: str) -> None:
         """Freeze all processes of a container."""
-        self.request("POST", f"/containers/{path_part(container, 'container')}/pause")
+        self.request("POST", container_path(container, "pause"))
 
     def container_unpause(self, container: str) -> None:
         """Let the processes of a paused container go on."""
-        self.request("POST", f"/containers/{path_part(container, 'container')}/unpause")
+        self.request("POST", container_path(container, "unpause"))
 
     def container_rename(self, container: str, name: str) -> None:
         """Give a container another name."""
-        self.request("POST", f"/containers/{path_part(container, 'container')}/rename", params={"name": name})
+        self.request("POST", container_path(container, "rename"), params={"name": name})
 
     def container_update(self, container: str, changes: Json) -> Json:
         """Change limits or the restart policy; returns ``{"Warnings"}``."""
-        answer: Json = self.request(
-            "POST", f"/containers/{path_part(container, 'container')}/update", json_body=changes
-        )
+        answer: Json = self.request("POST", container_path(container, "update"), json_body=changes)
         return answer
 
     def container_remove(
@@ -90,7 +84,7 @@ class ContainerCalls(Core):
     ) -> None:
         """Remove a container."""
         params = {"force": force, "v": volumes, "link": link}
-        self.request("DELETE", f"/containers/{path_part(container, 'container')}", params=params)
+        self.request("DELETE", container_path(container), params=params)
 
     def containers_prune(self, *, filters: Filters | None = None) -> Json:
         """Remove all stopped containers; returns ``{"ContainersDeleted", "SpaceReclaimed"}``."""
@@ -105,32 +99,28 @@ class ContainerCalls(Core):
 
     def container_wait_begin(self, container: str, *, condition: str | None = None) -> PendingAnswer:
         """Begin a wait that is surely registered when this returns: for those who start the container next."""
-        path = f"/containers/{path_part(container, 'container')}/wait"
+        path = container_path(container, "wait")
         return self.pending("POST", path, params={"condition": condition})
 
     def container_top(self, container: str, *, ps_args: str | None = None) -> Json:
         """List a container's processes; returns ``{"Titles", "Processes"}``."""
-        answer: Json = self.request(
-            "GET", f"/containers/{path_part(container, 'container')}/top", params={"ps_args": ps_args}
-        )
+        answer: Json = self.request("GET", container_path(container, "top"), params={"ps_args": ps_args})
         return answer
 
     def container_changes(self, container: str) -> list[Json]:
         """List what a container changed in its file system: ``{"Path", "Kind"}``, 0 changed, 1 added, 2 deleted."""
-        answer: list[Json] | None = self.request("GET", f"/containers/{path_part(container, 'container')}/changes")
+        answer: list[Json] | None = self.request("GET", container_path(container, "changes"))
         return answer or []
 
     def container_stats(self, container: str, *, one_shot: bool = False) -> Json:
         """Return one reading of a container's resource use; ``one_shot`` at once, without a second one to compare."""
-        path = f"/containers/{path_part(container, 'container')}/stats"
+        path = container_path(container, "stats")
         answer: Json = self.request("GET", path, params={"stream": "0", "one-shot": one_shot})
         return answer
 
     def container_stats_stream(self, container: str) -> JsonStream:
         """Return readings of a container's resource use, about one a second."""
-        return self.stream_json(
-            "GET", f"/containers/{path_part(container, 'container')}/stats", params={"stream": True}
-        )
+        return self.stream_json("GET", container_path(container, "stats"), params={"stream": True})
 
     def container_logs(  # noqa: PLR0913 - the operation's own parameters
         self,
@@ -157,9 +147,7 @@ class ContainerCalls(Core):
             "until": until,
             "details": details,
         }
-        return self.stream_frames(
-            "GET", f"/containers/{path_part(container, 'container')}/logs", params=params, tty=tty
-        )
+        return self.stream_frames("GET", container_path(container, "logs"), params=params, tty=tty)
 
     def container_attach(
         self,
@@ -181,30 +169,24 @@ class ContainerCalls(Core):
             "logs": logs,
             "detachKeys": detach_keys,
         }
-        return self.hijack("POST", f"/containers/{path_part(container, 'container')}/attach", params=params, tty=tty)
+        return self.hijack("POST", container_path(container, "attach"), params=params, tty=tty)
 
     def container_resize(self, container: str, *, height: int, width: int) -> None:
         """Tell a container's terminal its size in characters."""
-        self.request(
-            "POST", f"/containers/{path_part(container, 'container')}/resize", params={"h": height, "w": width}
-        )
+        self.request("POST", container_path(container, "resize"), params={"h": height, "w": width})
 
     def container_export(self, container: str) -> ByteStream:
         """Return a container's file system as a tar."""
-        return self.stream_bytes("GET", f"/containers/{path_part(container, 'container')}/export")
+        return self.stream_bytes("GET", container_path(container, "export"))
 
     def container_archive_stat(self, container: str, path: str) -> Json:
         """Return name, size, mode, mtime and link target of a path inside a container."""
-        response = self.exchange(
-            "HEAD", f"/containers/{path_part(container, 'container')}/archive", params={"path": path}
-        )
+        response = self.exchange("HEAD", container_path(container, "archive"), params={"path": path})
         return _path_stat(response.headers)
 
     def container_archive_get(self, container: str, path: str) -> tuple[Json, ByteStream]:
         """Return what a path inside a container is (as ``container_archive_stat``), and the path as a tar."""
-        stream = self.stream_bytes(
-            "GET", f"/containers/{path_part(container, 'container')}/archive", params={"path": path}
-        )
+        stream = self.stream_bytes("GET", container_path(container, "archive"), params={"path": path})
         return _path_stat(stream.headers), stream
 
     def container_archive_put(
@@ -215,7 +197,7 @@ class ContainerCalls(Core):
         headers = {"Content-Type": "application/x-tar"}
         self.request(
             "PUT",
-            f"/containers/{path_part(container, 'container')}/archive",
+            container_path(container, "archive"),
             params=params,
             content=tar,
             headers=headers,
@@ -247,7 +229,7 @@ class ContainerCalls(Core):
 
     def exec_create(self, container: str, config: Json) -> Json:
         """Prepare a command in a running container; returns ``{"Id"}``."""
-        answer: Json = self.request("POST", f"/containers/{path_part(container, 'container')}/exec", json_body=config)
+        answer: Json = self.request("POST", container_path(container, "exec"), json_body=config)
         return answer
 
     def exec_start(self, exec_id: str, *, tty: bool = False, console_size: tuple[int, int] | None = None) -> Hijacked:

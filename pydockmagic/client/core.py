@@ -50,6 +50,12 @@ def path_part(text: str, kind: str = "") -> str:
     return "/".join(part.replace(".", "%2E") if part in (".", "..") else part for part in parts)
 
 
+def container_path(container: str, action: str = "") -> str:
+    """Return the path of a container, or of what is asked of it. Raises ``ClientError`` for an empty name."""
+    path = f"/containers/{path_part(container, 'container')}"
+    return f"{path}/{action}" if action else path
+
+
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 

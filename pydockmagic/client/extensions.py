@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .core import Core, path_part
+from .core import Core, container_path, path_part
 from .errors import ApiError, NotFound
 
 __all__ = ["ExtensionCalls"]
@@ -33,7 +33,7 @@ class ExtensionCalls(Core):
 
     def container_layers(self, container: str) -> Json:
         """Return the layers of a container's image and, last, its writable layer."""
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container, 'container')}/layers")
+        answer: Json = self.unversioned("GET", f"/pydock{container_path(container, 'layers')}")
         return answer
 
     def layer_files(
@@ -59,19 +59,17 @@ class ExtensionCalls(Core):
     ) -> Json:
         """Return a page of the index of a container's writable layer."""
         params = {"offset": offset, "limit": limit, "sort": sort}
-        answer: Json = self.unversioned(
-            "GET", f"/pydock/containers/{path_part(container, 'container')}/files", params=params
-        )
+        answer: Json = self.unversioned("GET", f"/pydock{container_path(container, 'files')}", params=params)
         return answer
 
     def states(self, container: str) -> Json:
         """Return a container's life so far: ``{"Id", "Name", "State", "History": [...]}``."""
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container, 'container')}/states")
+        answer: Json = self.unversioned("GET", f"/pydock{container_path(container, 'states')}")
         return answer
 
     def inside(self, container: str) -> Json:
         """Return a container as the kernel sees it: processes, namespaces, mounts, ids, cgroup, capabilities."""
-        answer: Json = self.unversioned("GET", f"/pydock/containers/{path_part(container, 'container')}/inside")
+        answer: Json = self.unversioned("GET", f"/pydock{container_path(container, 'inside')}")
         return answer
 
     def exec_kill(self, exec_id: str, signal: str = "SIGKILL") -> None:

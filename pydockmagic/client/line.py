@@ -95,8 +95,8 @@ class _Backend(httpcore.NetworkBackend):
     ) -> None:
         self._inner = httpcore.SyncBackend()
         self._opened = opened
-        self._patience = patience
-        self._ask = ask
+        self.patience = patience
+        self.ask = ask
 
     def connect_tcp(
         self,
@@ -106,15 +106,15 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> httpcore.NetworkStream:
-        return self._made(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+        return self.made(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Options = None
     ) -> httpcore.NetworkStream:
-        return self._made(self._inner.connect_unix_socket(path, timeout, socket_options))
+        return self.made(self._inner.connect_unix_socket(path, timeout, socket_options))
 
-    def _made(self, inner: httpcore.NetworkStream) -> _Stream:
-        stream = _Stream(inner, self._patience, self._ask, self._opened)
+    def made(self, inner: httpcore.NetworkStream) -> _Stream:
+        stream = _Stream(inner, self)
         self._opened(stream)
         return stream
 
@@ -125,19 +125,11 @@ class _Backend(httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     """One connection. A time limit that is asked for holds; without one the daemon is asked after a silence."""
 
-    def __init__(
-        self,
-        inner: httpcore.NetworkStream,
-        patience: Callable[[], float],
-        ask: Callable[[], None],
-        opened: Callable[[_Stream], None],
-    ) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, backend: _Backend) -> None:
         self._inner = inner
-        self._opened = opened
+        self._backend = backend
         self.reader = 0
         """The thread that waits for bytes now."""
-        self._patience = patience
-        self._ask = ask
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self.reader = threading.get_ident()
@@ -146,9 +138,9 @@ class _Stream(httpcore.NetworkStream):
                 return self._inner.read(max_bytes, timeout)
             while True:
                 try:
-                    return self._inner.read(max_bytes, self._patience())
+                    return self._inner.read(max_bytes, self._backend.patience())
                 except httpcore.ReadTimeout:
-                    self._ask()
+                    self._backend.ask()
         finally:
             self.reader = 0
 
@@ -159,11 +151,11 @@ class _Stream(httpcore.NetworkStream):
             return
         rest = memoryview(buffer)
         while rest:
-            sock.settimeout(self._patience())
+            sock.settimeout(self._backend.patience())
             try:
                 rest = rest[sock.send(rest[:_PIECE]) :]
             except TimeoutError:
-                self._ask()
+                self._backend.ask()
             except OSError as error:
                 raise httpcore.WriteError(str(error)) from error
 
@@ -180,10 +172,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
-        stream = _Stream(inner, self._patience, self._ask, self._opened)
-        self._opened(stream)
-        return stream
+        return self._backend.made(self._inner.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

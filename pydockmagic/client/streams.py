@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from .address import EMBEDDED
 from .errors import ClientError, ConnectionLost, StreamInterrupted
 from .frames import Demultiplexer, Frame
 
@@ -87,9 +86,7 @@ def lost(address: EngineAddress | None, error: BaseException) -> ConnectionLost:
     """Say that the connection is lost; of the HTTP library's reasons only our own (``line.py``) is one for people."""
     reasons = [each for each in (error, error.__cause__) if getattr(each, "is_silence", False)]
     reason = str(reasons[0]) if reasons else ""
-    if address is None:
-        return ConnectionLost(reason=reason)
-    return ConnectionLost(address.daemon, reason, embedded=address.source == EMBEDDED)
+    return ConnectionLost(reason=reason) if address is None else address.lost(reason)
 
 
 def shut_down(response: httpx.Response) -> None:

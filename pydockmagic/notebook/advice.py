@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .cells import first_line
+from .cells import BOTH_FORMS, LINE_ONLY, first_line
 from .errors import DockerError
 
 __all__ = ["ONE_A_LINE", "PROMPT", "advice", "advised", "dockerfile_advice", "next_step", "short"]
@@ -20,9 +20,8 @@ ONE_A_LINE = "%%docker runs docker commands, one a line, and stops at the first 
 PROMPT = re.compile(r"(?:\S*@\S*\s+)?(?:[$>%]\s+)?(?:sudo\s+(?:-\S+\s+)*)?[!%]{0,2}docker(?:\.exe)?(?:\s+|$)")
 """What stands before a command that was copied from a terminal or from another notebook."""
 
-_OTHER_MAGIC = re.compile(
-    r"%{1,2}(?=(?:builder|container|context|engine|image|inside|layers|network|states|system|volume)\b)"
-)
+_OTHERS = "|".join(name for name in (*LINE_ONLY, *BOTH_FORMS) if name != "docker")
+_OTHER_MAGIC = re.compile(rf"%{{1,2}}(?=(?:{_OTHERS})\b)")
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _UNSEEN = re.compile("[\u00a0\u00ad\u200b-\u200f\u2028-\u202f\u2060\u3000\ufeff]")
 _PLACEHOLDER = re.compile(r"<[\w -]+>|\.\.\.|…|_{3,}")

@@ -9,9 +9,28 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CellCommand", "Content", "clean", "commands_of", "content_of", "first_line", "is_stub"]
+__all__ = [
+    "BOTH_FORMS",
+    "CELL_ONLY",
+    "LINE_ONLY",
+    "LOOKS",
+    "CellCommand",
+    "Content",
+    "clean",
+    "commands_of",
+    "content_of",
+    "first_line",
+    "is_stub",
+]
 
 Content = Literal["empty", "stub", "dockerfile", "compose", "magic", "other"]
+
+CELL_ONLY = ("dockerfile",)
+LOOKS = ("inside", "layers", "states")
+"""Magics that show something and have no commands."""
+LINE_ONLY = ("builder", "context", "engine", "network", "system", "volume", *LOOKS)
+BOTH_FORMS = ("container", "docker", "image")
+"""Magics by the forms that they have."""
 
 _FILE_WORDS = (
     "ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME"

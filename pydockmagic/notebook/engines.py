@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import EMBEDDED, choose, embedded
+from pydockmagic.client import choose, embedded
 from pydockmagic.notebook import markup
 from pydockmagic.notebook.session import ANOTHER
 
@@ -59,7 +59,7 @@ def status(magics: DockMagic) -> EngineReport:
     info = session.client.info()
     address = session.client.address
     facts: dict[str, Any] = {"Engine": session.engine()}
-    if address.source != EMBEDDED:
+    if not address.is_embedded:
         facts["Chosen by"] = address.source or "its address"
     facts |= {
         "Version": f"{version.get('Version', '')} (API {session.client.api_version})",

@@ -52,9 +52,9 @@ class Session:
     @property
     def client(self) -> Client:
         """The client of the engine in use; an embedded engine that went away when idle is started again."""
-        from pydockmagic.client import EMBEDDED, embedded  # noqa: PLC0415
+        from pydockmagic.client import embedded  # noqa: PLC0415
 
-        connected = self.connection.is_open and self.connection.client.address.source == EMBEDDED
+        connected = self.connection.is_open and self.connection.client.address.is_embedded
         if connected and not embedded.status().running:
             self.connection.close()
         client = self.connection.client
@@ -103,12 +103,10 @@ class Session:
 
     def engine(self) -> str:
         """Name the engine in use in a few words."""
-        from pydockmagic.client import EMBEDDED  # noqa: PLC0415
-
         if not self.connection.is_open:
             return self.connection.target or ""
         address = self.connection.client.address
-        return "embedded engine" if address.source == EMBEDDED else str(address)
+        return "embedded engine" if address.is_embedded else str(address)
 
     def is_embedded(self) -> bool:
         """Whether the engine in use is our own, started for this user."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 
+from .cells import BOTH_FORMS, CELL_ONLY, LINE_ONLY, LOOKS
 from .errors import DockerError
 
 __all__ = ["is_command", "refuse_form", "transform"]
 
-_CELL_ONLY = ("dockerfile",)
-_LINE_ONLY = ("builder", "context", "engine", "inside", "layers", "network", "states", "system", "volume")
-_BOTH = ("container", "docker", "image")
-_OURS = "|".join((*_CELL_ONLY, *_LINE_ONLY, *_BOTH))
+_OURS = "|".join((*CELL_ONLY, *LINE_ONLY, *BOTH_FORMS))
 _HEAD = re.compile(rf"([ \t]*)(%%?)({_OURS})(?![\w?])[ \t\u00a0]*(.*)", re.DOTALL)
-_ASSIGNED = re.compile(rf"[ \t]*[A-Za-z_]\w*\s*=\s*(?:(%%)({_OURS})|%({'|'.join(_CELL_ONLY)}))(?!\w)")
-_QUESTION = re.compile(r"%(builder|container|context|docker|engine|image|network|system|volume)[ \t]+(\S.*\?\s*)$")
+_ASSIGNED = re.compile(rf"[ \t]*[A-Za-z_]\w*\s*=\s*(?:(%%)({_OURS})|%({'|'.join(CELL_ONLY)}))(?!\w)")
+_COMMANDING = "|".join(name for name in (*LINE_ONLY, *BOTH_FORMS) if name not in LOOKS)
+_QUESTION = re.compile(rf"%({_COMMANDING})[ \t]+(\S.*\?\s*)$")
 _MAGIC = re.compile(r"[ \t]*(?:[A-Za-z_]\w*\s*=\s*)?(%%?)([A-Za-z]\w*)(?![\w?])")
 _BLANK_AFTER = re.compile(rf"^(\s*(?:[A-Za-z_]\w*\s*=\s*)?%({_OURS}))[\t\u00a0]")
 
@@ -62,9 +61,9 @@ def _asks(match: re.Match[str]) -> bool:
 def _wrong_form(percent: str, name: str, rest: str, below: list[str]) -> list[str]:
     """Give the refusal of a magic whose form the first line of a cell gets wrong; nothing where it is right."""
     if percent == "%%":
-        return _refusal("cell", name, rest) if name in _LINE_ONLY else []
-    alone = name in _BOTH and not rest and any(line.strip() for line in below)
-    return _refusal("line", name, rest) if alone or name in _CELL_ONLY else []
+        return _refusal("cell", name, rest) if name in LINE_ONLY else []
+    alone = name in BOTH_FORMS and not rest and any(line.strip() for line in below)
+    return _refusal("line", name, rest) if alone or name in CELL_ONLY else []
 
 
 def _wrong_line(line: str, *, leads: bool) -> list[str]:
@@ -74,7 +73,7 @@ def _wrong_line(line: str, *, leads: bool) -> list[str]:
     if not leads and (match := _HEAD.match(line)):
         if match[2] == "%%":
             return _refusal("place", match[3], match[4].strip())
-        if match[3] in _CELL_ONLY and not _asks(match):
+        if match[3] in CELL_ONLY and not _asks(match):
             return _refusal("line", match[3], match[4].strip())
     if (match := _MAGIC.match(line)) and (meant := _meant(match[2])):
         return _refusal("name", match[1] + match[2], meant)
@@ -108,7 +107,7 @@ def _meant(name: str) -> str:
         return f"docker {name}"
     import difflib  # noqa: PLC0415
 
-    close = difflib.get_close_matches(name.lower(), [*_CELL_ONLY, *_LINE_ONLY, *_BOTH], n=1, cutoff=0.75)
+    close = difflib.get_close_matches(name.lower(), [*CELL_ONLY, *LINE_ONLY, *BOTH_FORMS], n=1, cutoff=0.75)
     return close[0] if close else ""
 
 
@@ -132,10 +131,10 @@ def refuse_form(what: str, name: str, rest: str) -> None:
     """Say that a magic was used in a form that it does not have."""
     written = f"%{name} {rest}".rstrip()
     if what == "value":
-        hint = f"x = %{name} ... keeps the result of a line" if name not in _CELL_ONLY else "_ is its result afterwards"
+        hint = f"x = %{name} ... keeps the result of a line" if name not in CELL_ONLY else "_ is its result afterwards"
         raise DockerError(f"%%{name} is the first line of a cell, and no value", hint=hint)
     if what == "name":
-        percent = "%%" if rest in _CELL_ONLY or (rest in _BOTH and name.startswith("%%")) else "%"
+        percent = "%%" if rest in CELL_ONLY or (rest in BOTH_FORMS and name.startswith("%%")) else "%"
         raise DockerError(f"{name} is no magic", hint=f"Did you mean {percent}{rest}?")
     if what == "place":
         raise DockerError(
@@ -143,7 +142,7 @@ def refuse_form(what: str, name: str, rest: str) -> None:
             hint="put it there: above it only blank lines may stand, and comments go below",
         )
     if what == "line":
-        below = "its Dockerfile" if name in _CELL_ONLY else "its commands"
+        below = "its Dockerfile" if name in CELL_ONLY else "its commands"
         raise DockerError(
             f"%{name} has one percent sign too few", hint=f"%{written} in the first line, and {below} in those below"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydockmagic.client import EMBEDDED, ConnectionFailed, ConnectionLost
+from pydockmagic.client import ConnectionFailed, ConnectionLost
 from pydockmagic.commands.errors import Interrupted, Lost
 from pydockmagic.commands.grammar.kinds import ValueProblem
 from pydockmagic.commands.results import RunResult
@@ -92,16 +92,12 @@ def _exit_code(client: Client, identity: str) -> int:
         try:
             told = client.exec_inspect(identity)
         except ConnectionFailed:
-            raise _lost(client) from None
+            raise client.address.lost() from None
         if not told.get("Running"):
             return int(told.get("ExitCode") or 0)
         if time.monotonic() > deadline:
-            raise _lost(client)
+            raise client.address.lost()
         time.sleep(0.05)
-
-
-def _lost(client: Client) -> ConnectionLost:
-    return ConnectionLost(client.address.daemon, embedded=client.address.source == EMBEDDED)
 
 
 def _exec_config(parsed: Parsed, command: list[str], context: Context, sink: Sink) -> dict[str, Any]:
