@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import ctypes
 import logging
@@ -11,11 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from .api.server import TlsFiles
-from .daemon import Daemon, DaemonOptions, default_run_dir
-from .distribution.options import registry_options
 from .errors import EngineError
-from .runtime.sandbox import SandboxInfo, enter
+from .ground import Ground, prepared
 
 __all__ = ["main"]
 
@@ -33,16 +29,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _log_to(options.log_file)
-        root = options.data_root.absolute()
-        run_dir = options.run_dir or default_run_dir(root)
-        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _use_one_heap()
-        # before the first thread: the namespaces are those of the whole process
-        sandbox = enter(run_dir)
-        return asyncio.run(_serve(options, root, run_dir, sandbox))
+        with prepared(options.data_root.absolute(), options.run_dir) as ground:
+            import asyncio  # noqa: PLC0415 - meanwhile the zygote comes up
+
+            return asyncio.run(_serve(options, ground))
     except (EngineError, OSError) as error:
-        sys.stderr.write(f"pydock engine: {error}\n")
+        sys.stderr.write(f"pydock engine: {_sentence(error)}\n")
         return 1
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {os.strerror(error.errno or 0).lower()}"
+    return str(error)
 
 
 def _use_one_heap() -> None:
@@ -92,15 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(options: argparse.Namespace, root: Path, run_dir: Path, sandbox: SandboxInfo) -> int:
+async def _serve(options: argparse.Namespace, ground: Ground) -> int:
+    from .api.server import TlsFiles  # noqa: PLC0415
+    from .daemon import Daemon, DaemonOptions  # noqa: PLC0415
+    from .distribution.options import registry_options  # noqa: PLC0415
+
     tls = None
     if options.tlscert or options.tlskey:
         tls = TlsFiles(cert=options.tlscert or "", key=options.tlskey or "", ca=options.tlscacert or "")
     daemon = Daemon(
+        ground,
         DaemonOptions(
-            data_root=root,
-            run_dir=run_dir,
-            sandbox=sandbox,
             hosts=tuple(options.host),
             insecure=options.insecure,
             tls=tls,
@@ -112,7 +114,7 @@ async def _serve(options: argparse.Namespace, root: Path, run_dir: Path, sandbox
                 mirrors=tuple(options.registry_mirror),
                 insecure=tuple(options.insecure_registry),
             ),
-        )
+        ),
     )
     addresses = await daemon.open()
     with contextlib.suppress(BrokenPipeError):  # who started us may have been killed meanwhile

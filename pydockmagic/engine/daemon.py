@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
-import hashlib
 import logging
-import os
 import signal
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -39,15 +35,14 @@ from .containers.ports import JoinRequest, NetworkChange, NetworkRequest, Networ
 from .containers.service import ContainerService
 from .distribution.options import RegistryOptions
 from .distribution.service import DistributionService
-from .errors import EngineError
 from .events import EventBus
-from .images.service import ImageService, ImageUser, apply_changes
+from .ground import Ground
+from .images.service import ImageService, ImageUser
 from .networks.records import ConnectRequest, LinkTarget, SandboxRequest
 from .networks.service import NetworkService
 from .runtime import cgroups
 from .runtime.host import host_mounts
 from .runtime.namespaces import NamespacesDriver
-from .runtime.sandbox import SandboxInfo, open_network
 from .state import State
 from .storage.driver import StorageDriver
 from .storage.probe import open_driver
@@ -56,7 +51,7 @@ from .timestamps import rfc3339
 from .volumes.mounting import Mounter
 from .volumes.service import Volumes
 
-__all__ = ["Daemon", "DaemonOptions", "EngineRunningError", "default_run_dir"]
+__all__ = ["Daemon", "DaemonOptions"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,17 +59,10 @@ _IDLE_CHECK = 1.0
 _RUNTIME = "pydock"
 
 
-class EngineRunningError(EngineError):
-    """Another engine holds the data root."""
-
-
 class DaemonOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine is started."""
 
-    data_root: Path
-    run_dir: Path
     hosts: tuple[str, ...]
-    sandbox: SandboxInfo
     insecure: bool = False
     tls: TlsFiles | None = None
     idle_timeout: float = 0.0
@@ -87,24 +75,12 @@ class _Identity(msgspec.Struct, frozen=True):
     id: str
 
 
-def default_run_dir(data_root: Path) -> Path:
-    """Give the run directory of a data root: below XDG_RUNTIME_DIR where there is one, else in the data root.
-
-    The name is short: sockets below it must stay under the 108 bytes of a unix socket's address.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.access(runtime, os.W_OK):
-        short = hashlib.sha256(os.fsencode(data_root.resolve())).hexdigest()[:8]
-        return Path(runtime) / f"pydock-{short}"
-    return data_root / "run"
-
-
 class Daemon:
     """One running engine."""
 
-    def __init__(self, options: DaemonOptions) -> None:
+    def __init__(self, ground: Ground, options: DaemonOptions) -> None:
+        self._ground = ground
         self._options = options
-        self._lock = lock_data_root(options.data_root)
         self._stopping = asyncio.Event()
         self._opened = contextlib.AsyncExitStack()
 
@@ -120,30 +96,29 @@ class Daemon:
             raise
 
     async def _open(self) -> list[str]:
-        options = self._options
-        options.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._state = State(options.data_root / "state.db")
+        options, ground = self._options, self._ground
+        self._state = State(ground.data_root / "state.db")
         self._opened.callback(self._state.close)
         self._events = EventBus()
         identity = await self._identity()
         # the zygote takes a while to come up: meanwhile the storage driver is tried out
-        opening = asyncio.create_task(asyncio.to_thread(lambda: open_driver(options.data_root)))
+        opening = asyncio.create_task(asyncio.to_thread(lambda: open_driver(ground.data_root)))
         self._runtime, self._networks = await self._open_runtime(identity)
         storage = await opening
-        self._images = ImageService(options.data_root, self._state, self._events, storage.name)
+        self._images = ImageService(ground.data_root, self._state, self._events, storage.name)
         self._distribution = DistributionService(self._state, self._images.exchange, options.registries)
         self._images.registries = self._distribution
         self._volumes = Volumes(
-            options.data_root / "volumes",
+            ground.data_root / "volumes",
             self._state,
             self._events,
-            Mounter(lambda: self._runtime.zygote_pid, host_mounts() if options.sandbox.rung == "root" else None),
-            Trash(options.data_root / "trash"),
+            Mounter(lambda: self._runtime.zygote_pid, host_mounts() if ground.sandbox.rung == "root" else None),
+            Trash(ground.data_root / "trash"),
         )
         core = Core(
             Surroundings(
-                data_root=options.data_root,
-                run_dir=options.run_dir,
+                data_root=ground.data_root,
+                run_dir=ground.run_dir,
                 cgroup_version=str(cgroups.layout().version or 2),
                 runtime_name=_RUNTIME,
             ),
@@ -166,7 +141,7 @@ class Daemon:
             images=self._images,
             containers=self._containers,
             storage=storage,
-            data_root=options.data_root,
+            data_root=ground.data_root,
         )
         await self._networks.recover([c.id for c in core.store if c.record.state.pid])
         self.server = ApiServer(self._routes(await self._facts(identity, storage)), _headers())
@@ -178,29 +153,24 @@ class Daemon:
 
     async def _open_runtime(self, identity: str) -> tuple[NamespacesDriver, NetworkService]:
         """Open driver and networks; rootless the bridges live in a namespace of their own, which the zygote keeps."""
-        options = self._options
-        network = open_network(options.sandbox)
-        try:
-            runtime = NamespacesDriver(options.run_dir, net=network)
-            await runtime.open()
-            self._opened.push_async_callback(runtime.close)
-            namespace = f"/proc/self/fd/{network}" if network is not None else None
-            networks = NetworkService(self._state, self._events, identity, namespace=namespace, run_dir=options.run_dir)
-            await networks.open()
-            self._opened.push_async_callback(networks.close)
-        finally:
-            if network is not None:
-                os.close(network)
+        ground = self._ground
+        runtime = NamespacesDriver(ground.run_dir, net=ground.network, launch=ground.zygote)
+        await runtime.open()
+        self._opened.push_async_callback(runtime.close)
+        namespace = f"/proc/self/fd/{ground.network}" if ground.network is not None else None
+        networks = NetworkService(self._state, self._events, identity, namespace=namespace, run_dir=ground.run_dir)
+        await networks.open()
+        self._opened.push_async_callback(networks.close)
         return runtime, networks
 
     async def _facts(self, identity: str, storage: StorageDriver) -> EngineFacts:
-        sandbox = self._options.sandbox
+        sandbox = self._ground.sandbox
         layout = cgroups.layout()
         warnings = [*sandbox.reasons, *self._networks.warnings]
         return EngineFacts(
             id=identity,
             version=__version__,
-            root=str(self._options.data_root),
+            root=str(self._ground.data_root),
             storage=storage.name,
             storage_status=tuple((name, value) for name, value in storage.status()),
             runtime=_RUNTIME,
@@ -219,7 +189,7 @@ class Daemon:
             SystemRoutes(facts, self._events, counters),
             ContainerRoutes(self._containers),
             ExecRoutes(self._containers.execs),
-            ImageRoutes(self._images, self._builder, Committer(self._containers.core, apply_changes)),
+            ImageRoutes(self._images, self._builder, Committer(self._containers.core, _apply_changes)),
             RegistryRoutes(self._images, self._distribution),
             NetworkRoutes(self._networks, self._containers),
             VolumeRoutes(self._volumes),
@@ -231,7 +201,7 @@ class Daemon:
     def _examine(self) -> Mapping[str, Any]:
         from . import doctor  # noqa: PLC0415 - tries things out, which is seldom asked for
 
-        return doctor.examine(self._options.sandbox, self._options.data_root)
+        return doctor.examine(self._ground.sandbox, self._ground.data_root)
 
     def _image_users(self, image_id: str) -> list[ImageUser]:
         return [
@@ -258,7 +228,6 @@ class Daemon:
     async def close(self) -> None:
         """End everything in the reverse order; containers run on unless they are to be stopped."""
         await self._opened.aclose()
-        os.close(self._lock)
 
     async def _identity(self) -> str:
         known = self._state.load("engine", _Identity)
@@ -350,19 +319,7 @@ def _headers() -> Mapping[str, str]:
     }
 
 
-def lock_data_root(root: Path) -> int:
-    """Take the data root for this engine, or raise ``EngineRunningError``; the lock goes with the process."""
-    root.mkdir(mode=0o711, parents=True, exist_ok=True)
-    descriptor = os.open(root / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise EngineRunningError(
-            f"another engine{f' (pid {holder})' if holder else ''} is using the data root {root}; "
-            "stop it first, or choose another --data-root"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
+def _apply_changes(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    from .images.applying import apply_changes  # noqa: PLC0415 - most engines read no instruction
+
+    return apply_changes(config, changes)

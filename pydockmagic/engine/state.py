@@ -73,27 +73,44 @@ class _Reserve:
 
 
 class State:
-    """The open database. One engine, one ``State``; the caller holds the lock on the data root."""
+    """The open database. One engine, one ``State``; the caller holds the lock on the data root.
+
+    Raises EngineError where the file cannot be read or is no such database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # NORMAL survives the death of the process at any instant (the promise); only a power cut may lose
-        # the last transactions, and then whole ones.
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-        self._db.execute(_SCHEMA)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # NORMAL survives the death of the process at any instant (the promise); only a power cut may lose
+            # the last transactions, and then whole ones.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+            self._db.execute(_SCHEMA)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._unreadable(error) from None
         # Only now: the last of a nearly full disk is the database's first.
         self._reserve = _Reserve(path.with_name(f"{path.name}.reserve"))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._encode = msgspec.msgpack.Encoder().encode
 
     def load(self, kind: str, type_: type[T]) -> dict[str, T]:
-        """Read every record of a kind, by key. For start-up, before requests are served."""
+        """Read every record of a kind, by key. For start-up, before requests are served. Raises EngineError."""
         decode = msgspec.msgpack.Decoder(type_).decode
-        rows = self._db.execute("SELECT key, value FROM record WHERE kind = ? ORDER BY key", (kind,))
-        return {key: decode(value) for key, value in rows}
+        try:
+            rows = self._db.execute("SELECT key, value FROM record WHERE kind = ? ORDER BY key", (kind,))
+            return {key: decode(value) for key, value in rows}
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> EngineError:
+        """Say why there is no start. Nothing is thrown away: the disk may be at fault, or a newer engine wrote it."""
+        return EngineError(
+            f"open {self._path}: {error}; put a copy of the data root in its place, or choose another data root "
+            "(--data-root, PYDOCK_ROOT)"
+        )
 
     async def put(self, kind: str, key: str, value: msgspec.Struct) -> None:
         """Write one record."""

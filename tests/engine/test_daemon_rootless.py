@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import urllib.request
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import leaks
 from support.api import Api, frames, read_all
 from support.ordinary import OrdinaryUser
 
@@ -115,6 +117,18 @@ def test_containers_outlive_a_killed_engine(server):
     assert shown == list(range(1, len(shown) + 1))
     _, _, text = api.run("echo", "a new one")
     assert text == "a new one\n"
+
+
+def test_without_its_zygote_the_engine_finds_another_in_the_same_network(server):
+    estate = leaks.Estate(server.process.pid, server.api, (server.user.home,))
+    zygote = estate.servants["zygote"]
+    network = Path(f"/proc/{zygote}/ns/net").readlink()
+    os.kill(zygote, signal.SIGKILL)
+    leaks.until(lambda: not leaks._comm(zygote), "the zygote does not die")
+    _, code, text = server.api.run("ip", "-4", "-o", "addr", "show", "eth0")
+    assert code == 0
+    assert "172.17." in text
+    assert Path(f"/proc/{estate.servants['zygote']}/ns/net").readlink() == network
 
 
 def test_nothing_of_it_is_left_when_all_are_removed(server):

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pydockmagic.engine.errors import InvalidParameter
+from pydockmagic.engine.errors import EngineError, InvalidParameter
 
 from .connection import Connection, WatchedReader
 from .messages import Request
@@ -95,7 +95,7 @@ class ApiServer:
             self._last_activity = time.monotonic()
 
     async def listen(self, host: str, *, insecure: bool = False, tls: TlsFiles | None = None) -> str:
-        """Open one address; give it as a client would write it. Raises ``InvalidParameter`` or ``OSError``."""
+        """Open one address; give it as a client would write it. Raises ``EngineError``."""
         url = urlsplit(host)
         if url.scheme == "unix":
             path = Path(url.netloc + url.path)
@@ -115,6 +115,9 @@ class ApiServer:
             before = os.umask(0o177)
             try:
                 listener.bind(os.fspath(path))
+            except OSError as error:
+                reason = os.strerror(error.errno or 0).lower()
+                raise EngineError(f"can't create unix socket {path}: listen unix {path}: bind: {reason}") from None
             finally:
                 os.umask(before)
             loop = asyncio.get_running_loop()
@@ -139,7 +142,11 @@ class ApiServer:
             )
         context = tls.context() if tls else None
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._protocol, host, port or 0, ssl=context, backlog=512)
+        try:
+            server = await loop.create_server(self._protocol, host, port or 0, ssl=context, backlog=512)
+        except OSError as error:
+            reason = str(error) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
+            raise EngineError(f"listen tcp {host}:{port or 0}: bind: {reason}") from None
         self._servers.append(server)
         bound = server.sockets[0].getsockname()[1]
         return f"tcp://{f'[{host}]' if ':' in host else host}:{bound}"

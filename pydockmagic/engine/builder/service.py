@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydockmagic.dockerfile import Dockerfile, DockerfileError, InstructionError, ParseError, parse_dockerfile
-from pydockmagic.engine.errors import EngineError, InvalidParameter
+from pydockmagic.engine.errors import EngineError
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.driver import StorageDriver
 from pydockmagic.engine.storage.trash import Trash
 
-from .build import Build
 from .cache import BuildCache
-from .context import Context, open_context, receive
 from .options import BuildOptions
-from .output import Output
-from .plan import make_plan
 from .ports import Containers, Images
-from .running import RunFailed
-from .workbench import Workbench
 
 __all__ = ["Builder"]
 
 _MANY_RESULTS = 5_000
-_log = logging.getLogger(__name__)
 
 
 class Builder:
@@ -65,59 +54,14 @@ class Builder:
         What is wrong before the first message raises; later errors are messages themselves. Closing the generator
         ends the build and what runs for it.
         """
+        from .building import Building  # noqa: PLC0415 - an engine that builds nothing starts without it
+
         options.check()
-        references = options.references()
-        output = Output(quiet=options.quiet, progress=options.progress)
-        work = asyncio.create_task(self._work(context, options, references, output))
-        try:
-            while (message := await output.queue.get()) is not None:
-                yield message
-            await work
-        finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError, EngineError):
-                await work
-
-    async def _work(
-        self, chunks: AsyncIterator[bytes], options: BuildOptions, references: list[str], output: Output
-    ) -> None:
-        folder = self._home / uuid.uuid4().hex
-        folder.mkdir(mode=0o700)
-        try:
-            image_id = await self._build_in(folder, chunks, options, references, output)
-            if options.quiet:
-                await output.result(f"{image_id}\n")
-        except Exception as error:  # whatever it is, the client must not wait for ever
-            if not isinstance(error, (EngineError, DockerfileError, OSError)):
-                _log.exception("a build broke off")
-            if not output.anything:
-                await output.queue.put(None)
-                if isinstance(error, EngineError):
-                    raise
-                raise EngineError(_sentence(error)) from error
-            await output.fail(_error_message(error))
-        finally:
-            self._trash.discard(folder)
-        await output.queue.put(None)
-
-    async def _build_in(
-        self, folder: Path, chunks: AsyncIterator[bytes], options: BuildOptions, references: list[str], output: Output
-    ) -> str:
-        upload = await receive(chunks, folder)
-        context = await asyncio.to_thread(open_context, upload, folder, options.dockerfile)
-        try:
-            return await self._build_from(context, folder, options, references, output)
-        finally:
-            context.close()
-
-    async def _build_from(
-        self, context: Context, folder: Path, options: BuildOptions, references: list[str], output: Output
-    ) -> str:
         await self._sweep()
-        plan = make_plan(_parsed(context.dockerfile), options.target, options.labels, options.build_args)
-        recipe = references[0] if references else ""
-        bench = Workbench(self._images, self._containers, self._storage, self._cache, options, output, folder, recipe)
-        return await Build(bench, plan, context).run(references)
+        building = Building(self._images, self._containers, self._storage, self._cache, self._trash, options)
+        async with contextlib.aclosing(building.messages(context, self._home)) as messages:
+            async for message in messages:
+                yield message
 
     async def _sweep(self) -> None:
         """Forget results whose images are gone, once they have become many."""
@@ -152,31 +96,3 @@ class Builder:
         dockerd's classic builder answers the same; the images it keeps are counted as images.
         """
         return []
-
-
-def _parsed(text: str) -> Dockerfile:
-    try:
-        return parse_dockerfile(text)
-    except InstructionError as error:
-        raise InvalidParameter(error.classic) from None
-    except ParseError as error:
-        raise InvalidParameter(f"failed to parse Dockerfile: {error}") from None
-    except DockerfileError as error:
-        raise InvalidParameter(str(error)) from None
-
-
-def _sentence(error: Exception) -> str:
-    """Say in one line what went wrong."""
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-    if isinstance(error, DockerfileError):
-        return error.classic
-    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
-
-
-def _error_message(error: Exception) -> dict[str, Any]:
-    text = _sentence(error)
-    detail: dict[str, Any] = {"message": text}
-    if isinstance(error, RunFailed):
-        detail = {"code": error.code, "message": text}
-    return {"errorDetail": detail, "error": text}

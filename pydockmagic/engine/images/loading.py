@@ -19,7 +19,6 @@ from pydockmagic.oci.media_types import OCI_LAYER, layer_type
 from pydockmagic.oci.platform import Platform, host_platform, parse_platform
 from pydockmagic.oci.reference import parse_normalized
 
-from .applying import apply_changes
 from .archive import ArchivedImage, ArchivedLayer, Members, read_images, spool
 from .layers import told
 from .lookup import short_id
@@ -125,6 +124,8 @@ async def import_image(
     """Make an image of one layer from the tar of a whole root (``docker import``); gives Docker's messages."""
     names = [_name(reference)] if reference else []
     chosen = _platform(platform)
+    from .applying import apply_changes  # noqa: PLC0415 - most engines read no instruction
+
     run_config = apply_changes({}, changes)
     with store.scratch() as directory:
         path = directory / "root.tar"

@@ -19,7 +19,6 @@ from pydockmagic.oci.layer import LayerIndex
 from pydockmagic.oci.reference import Reference, parse_normalized
 
 from . import inspecting, layers_view, listing, loading, lookup, removal, saving
-from .applying import apply_changes
 from .changes import Changes
 from .exchange import Exchange
 from .filters import Filters
@@ -28,7 +27,7 @@ from .records import BuildStep, ImageRecord, LayerRecord
 from .starters.base import ARCHITECTURE
 from .store import ImageUser, Store
 
-__all__ = ["ImageService", "ImageUser", "apply_changes"]
+__all__ = ["ImageService", "ImageUser"]
 
 
 def _nobody(_image_id: str) -> list[ImageUser]:

@@ -23,6 +23,7 @@ from pydockmagic.engine.errors import EngineError
 from . import bundle, wire
 from .channel import Channel, unwrap
 from .driver import AttachRequest, CgroupStats, Running
+from .launching import Launch
 from .nursery import Nursery
 from .spec import CgroupLimits, ContainerSpec, ExitRecord, PortForward, ProcessSpec
 from .tracking import Tracked, exit_record, remove_bundle
@@ -34,14 +35,19 @@ _LOOK_AGAIN_SECONDS = 0.01
 
 
 class NamespacesDriver:
-    """Implements ``RuntimeDriver``. ``net`` is the network namespace that a new zygote is to live in (rootless)."""
+    """Implements ``RuntimeDriver``. ``net`` is the network namespace that a new zygote is to live in (rootless).
+
+    ``launch`` is a zygote that is on its way already.
+    """
 
     name = "namespaces"
 
-    def __init__(self, run_dir: Path, *, python: str = sys.executable, net: int | None = None) -> None:
+    def __init__(
+        self, run_dir: Path, *, python: str = sys.executable, net: int | None = None, launch: Launch | None = None
+    ) -> None:
         self._run_dir = run_dir
         self._index = run_dir / "containers"
-        self._nursery = Nursery(run_dir, python, net)
+        self._nursery = Nursery(run_dir, python, net, launch)
         self._containers: dict[str, Tracked] = {}
         self._ooms: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from pydockmagic.engine.errors import EngineError
 
 from . import wire
 from .channel import Channel
+from .launching import Launch
 
 __all__ = ["Nursery"]
 
-_LAUNCH = Path(__file__).with_name("launch.py")
-
 
 class Nursery:
-    """Keeps a connection to the zygote. ``net`` is the network namespace that a new one is to live in (rootless)."""
+    """Keeps a connection to the zygote. ``net`` is the network namespace that a new one is to live in (rootless).
 
-    def __init__(self, run_dir: Path, python: str, net: int | None) -> None:
+    ``launch`` is the first one where it is on its way already.
+    """
+
+    def __init__(self, run_dir: Path, python: str, net: int | None, launch: Launch | None = None) -> None:
         self._run_dir = run_dir
         self._python = python
         self._net = net
+        self._launch = launch
         self._channel: Channel | None = None
         self._lock = asyncio.Lock()
         self.pid = 0
@@ -32,11 +34,13 @@ class Nursery:
         async with self._lock:
             if self._channel is not None and self._channel.open:
                 return self._channel
+            if self._launch is not None:
+                await self._launched()
             for _ in range(3):
                 try:
                     connection = wire.connect(str(self._run_dir), f"{wire.zygote_name()}.sock")
                 except OSError:
-                    await self._launch()
+                    await self._launched()
                     continue
                 channel = Channel(connection)
                 try:
@@ -62,26 +66,7 @@ class Nursery:
             self._channel.close()
             self._channel = None
 
-    async def _launch(self) -> None:
-        net = [str(self._net)] if self._net is not None else []
-        log = self._run_dir / "zygote.log"
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                self._python,
-                "-I",
-                "-S",
-                str(_LAUNCH),
-                str(self._run_dir),
-                *net,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=descriptor,
-                start_new_session=True,
-                pass_fds=[self._net] if self._net is not None else [],
-            )
-        finally:
-            os.close(descriptor)
-        if await process.wait():
-            lines = log.read_text(errors="replace").strip().splitlines()
-            raise EngineError(f"the zygote did not start: {lines[-1] if lines else process.returncode}")
+    async def _launched(self) -> None:
+        launch = self._launch or Launch(self._run_dir, self._python, self._net)
+        self._launch = None
+        await asyncio.to_thread(launch.wait)
