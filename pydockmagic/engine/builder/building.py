@@ -12,18 +12,15 @@ from typing import Any
 
 from pydockmagic.dockerfile import Dockerfile, DockerfileError, InstructionError, ParseError, parse_dockerfile
 from pydockmagic.engine.errors import EngineError, InvalidParameter
-from pydockmagic.engine.storage.driver import StorageDriver
-from pydockmagic.engine.storage.trash import Trash
 
 from .build import Build
-from .cache import BuildCache
 from .context import Context, open_context, receive
 from .options import BuildOptions
 from .output import Output
 from .plan import make_plan
-from .ports import Containers, Images
 from .running import RunFailed
 from .workbench import Workbench
+from .workshop import Workshop
 
 __all__ = ["Building"]
 
@@ -31,22 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class Building:
-    """One ``POST /build``, with what the service lends it."""
+    """One ``POST /build``."""
 
-    def __init__(
-        self,
-        images: Images,
-        containers: Containers,
-        storage: StorageDriver,
-        cache: BuildCache,
-        trash: Trash,
-        options: BuildOptions,
-    ) -> None:
-        self._images = images
-        self._containers = containers
-        self._storage = storage
-        self._cache = cache
-        self._trash = trash
+    def __init__(self, workshop: Workshop, options: BuildOptions) -> None:
+        self._workshop = workshop
         self._options = options
         self._references = options.references()
         self._output = Output(quiet=options.quiet, progress=options.progress)
@@ -80,7 +65,7 @@ class Building:
                 raise EngineError(_sentence(error)) from error
             await output.fail(_error_message(error))
         finally:
-            self._trash.discard(folder)
+            self._workshop.trash.discard(folder)
         await output.queue.put(None)
 
     async def _build_in(self, folder: Path, chunks: AsyncIterator[bytes]) -> str:
@@ -95,9 +80,7 @@ class Building:
         options = self._options
         plan = make_plan(_parsed(context.dockerfile), options.target, options.labels, options.build_args)
         recipe = self._references[0] if self._references else ""
-        bench = Workbench(
-            self._images, self._containers, self._storage, self._cache, options, self._output, folder, recipe
-        )
+        bench = Workbench(self._workshop, options, self._output, folder, recipe)
         return await Build(bench, plan, context).run(self._references)
 
 

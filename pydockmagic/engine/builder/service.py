@@ -16,6 +16,7 @@ from pydockmagic.engine.storage.trash import Trash
 from .cache import BuildCache
 from .options import BuildOptions
 from .ports import Containers, Images
+from .workshop import Workshop
 
 __all__ = ["Builder"]
 
@@ -37,14 +38,13 @@ class Builder:
     ) -> None:
         self._events = events
         self._images = images
-        self._containers = containers
-        self._storage = storage
         self._cache = BuildCache(state)
-        self._trash = Trash(data_root / "trash")
+        trash = Trash(data_root / "trash")
+        self._workshop = Workshop(images, containers, storage, self._cache, trash)
         self._home = data_root / "builds"
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._home.iterdir():  # of an engine that was killed while it built
-            self._trash.discard(left)
+            trash.discard(left)
 
     async def build(
         self, context: AsyncIterator[bytes], options: BuildOptions
@@ -58,7 +58,7 @@ class Builder:
 
         options.check()
         await self._sweep()
-        building = Building(self._images, self._containers, self._storage, self._cache, self._trash, options)
+        building = Building(self._workshop, options)
         async with contextlib.aclosing(building.messages(context, self._home)) as messages:
             async for message in messages:
                 yield message

@@ -13,15 +13,14 @@ import msgspec
 
 from pydockmagic.engine.errors import EngineError
 from pydockmagic.engine.images.records import LayerRecord
-from pydockmagic.engine.storage.driver import StorageDriver
 
-from .cache import BuildCache, Question, Tracker
+from .cache import Question, Tracker
 from .draft import Draft
 from .image import StageImage
 from .options import BuildOptions
 from .output import Output
-from .ports import Containers, Images
 from .steps import Step, short_id
+from .workshop import Workshop
 
 __all__ = ["Workbench", "digest_of"]
 
@@ -35,24 +34,16 @@ class Workbench:
     """One build's tools. ``folder`` is the build's own, thrown away afterwards."""
 
     def __init__(
-        self,
-        images: Images,
-        containers: Containers,
-        storage: StorageDriver,
-        cache: BuildCache,
-        options: BuildOptions,
-        output: Output,
-        folder: Path,
-        recipe: str = "",
+        self, workshop: Workshop, options: BuildOptions, output: Output, folder: Path, recipe: str = ""
     ) -> None:
-        self.images = images
-        self.containers = containers
-        self.storage = storage
-        self.cache = cache
+        self.images = workshop.images
+        self.containers = workshop.containers
+        self.storage = workshop.storage
+        self.cache = workshop.cache
         self.options = options
         self.output = output
         self.folder = folder
-        self.tracker = Tracker(cache, recipe, disabled=options.no_cache)
+        self.tracker = Tracker(self.cache, recipe, disabled=options.no_cache)
         self._hits: list[tuple[str, Step]] = []
         self._made = 0
         self._sources: set[str] | None = None
