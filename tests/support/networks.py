@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from pydockmagic.engine.events import EventBus
 from pydockmagic.engine.networks.netlink import NetlinkSocket, links
 from pydockmagic.engine.networks.records import SandboxRequest
 from pydockmagic.engine.networks.service import NetworkService
+from pydockmagic.engine.networks.wiring import Wiring
 from pydockmagic.engine.runtime.linux import CLONE_NEWNET, setns, unshare
 from pydockmagic.engine.state import State
 
@@ -48,6 +52,14 @@ def link_names(descriptor=None):
     return names() if descriptor is None else inside(descriptor, names)
 
 
+def wait_for_pipes(namespace, count):
+    """Wait until the kernel has taken the namespaces apart that nobody holds any more: it does so in its own time."""
+    deadline = time.monotonic() + 20
+    while sum(name.startswith("veth") for name in link_names(namespace)) > count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def serve_once(descriptor, answer, port=80, address="0.0.0.0"):
     """Serve one TCP connection inside a namespace; give the thread."""
     import socket
@@ -63,6 +75,14 @@ def serve_once(descriptor, answer, port=80, address="0.0.0.0"):
     return thread
 
 
+async def _forgetful_close(self, *, keep):
+    await asyncio.gather(*self._filling, return_exceptions=True)
+    for ready in [ready for waiting in self._ready.values() for ready in waiting]:
+        ready.close()
+    self._plumbing.close()
+    self._thread.shutdown()
+
+
 class NetworkWorld:
     """The network service of one engine in a namespace of its own, opened again as a new engine would."""
 
@@ -74,6 +94,12 @@ class NetworkWorld:
         self.namespace = new_network() if sandboxed else None
         self.events = EventBus()
         self.descriptors = []
+
+    def killed(self, scenario):
+        """Run an engine that never gets to close its bridges."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Wiring, "close", _forgetful_close)
+            return self.run(scenario)
 
     def close(self):
         for descriptor in self.descriptors:

@@ -240,15 +240,9 @@ def _link_body(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
 
 
 def add_bridge(name: str, mac: bytes, mtu: int = 0) -> Message:
-    """Make a bridge, up."""
+    """Make a bridge, down."""
     info = nested(_IFLA_LINKINFO, attribute(_INFO_KIND, "bridge"))
-    body = (
-        _link_body(flags=_UP, change=_UP)
-        + attribute(_IFLA_IFNAME, name)
-        + attribute(_IFLA_ADDRESS, mac)
-        + _mtu(mtu)
-        + info
-    )
+    body = _link_body() + attribute(_IFLA_IFNAME, name) + attribute(_IFLA_ADDRESS, mac) + _mtu(mtu) + info
     return Message(_NEWLINK, _REQUEST | _ACK | _CREATE | _EXCL, body, f"making the bridge {name}")
 
 

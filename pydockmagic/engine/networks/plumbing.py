@@ -45,6 +45,8 @@ __all__ = ["Interface", "Plumbing", "Port", "Ready"]
 T = TypeVar("T")
 
 _LOOPBACK = 1
+_UNNAMED = "pd-"
+"""How the name of a bridge begins that is being made; the engine's mark follows."""
 _NEW_NAMESPACE_SETTINGS = (
     # What dockerd sets in a container without IPv6, and (28) so that ping and low ports need no privilege.
     ("net/ipv6/conf/all/disable_ipv6", "1"),
@@ -109,6 +111,7 @@ class Plumbing:
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._netlink = NetlinkSocket()
         self.firewall = Firewall(table, sandboxed=self.sandboxed)
+        self._unnamed = _UNNAMED + table.removeprefix("pydock-")
         self._alive = _claim(table)
         self.namespace_number = os.fstat(self._home).st_ino
         if self.sandboxed:
@@ -145,32 +148,55 @@ class Plumbing:
 
         Raises NetlinkError (EEXIST) when the name belongs to somebody else.
         """
+        found = self._find_own(name, alias)
+        index = found or self._new_bridge(name, alias, _mac(address.ip), mtu)
+        try:
+            self._give_address(index, address)
+            if address6 is not None:
+                _allow_ipv6(name)
+                self._give_address(index, address6)
+        except NetlinkError:
+            if not found:
+                self._netlink.send([delete_link(index)])
+            raise
+        return index
+
+    def _find_own(self, name: str, alias: str) -> int:
+        """Give the index of a bridge of ours, 0 where there is no such link."""
         try:
             link = find_link(self._netlink, name)
         except NetlinkError as error:
             if error.errno != errno.ENODEV:
                 raise
-        else:
-            if link.kind != "bridge":
-                raise NetlinkError(errno.EEXIST, f"existing interface {name} is not a bridge")
-            if link.alias != alias:
-                raise NetlinkError(errno.EEXIST, f"the link {name} belongs to somebody else")
-            return link.index
-        self._netlink.send([add_bridge(name, _mac(address.ip), mtu)])
-        index = find_link(self._netlink, name).index
+            return 0
+        if link.kind != "bridge":
+            raise NetlinkError(errno.EEXIST, f"existing interface {name} is not a bridge")
+        if link.alias != alias:
+            raise NetlinkError(errno.EEXIST, f"the link {name} belongs to somebody else")
+        return link.index
+
+    def _new_bridge(self, name: str, alias: str, mac: bytes, mtu: int) -> int:
+        """Make a bridge. It bears a name that only we give until it says whose it is: a kill leaves no stray one."""
+        self._netlink.send([add_bridge(self._unnamed, mac, mtu)])
+        index = find_link(self._netlink, self._unnamed).index
         try:
-            self._netlink.send([set_link(index, alias=alias), add_address(index, address)])
-            if address6 is not None:
-                _allow_ipv6(name)
-                self._netlink.send([add_address(index, address6)])
+            self._netlink.send([set_link(index, name=name, alias=alias, up=True)])
         except NetlinkError:
             self._netlink.send([delete_link(index)])
             raise
         return index
 
+    def _give_address(self, index: int, address: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> None:
+        try:
+            self._netlink.send([add_address(index, address)])
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise
+
     def owned_bridges(self, prefix: str) -> list[Link]:
-        """List the bridges whose alias begins with ``prefix``."""
-        return [link for link in links(self._netlink) if link.kind == "bridge" and link.alias.startswith(prefix)]
+        """List the bridges whose alias begins with ``prefix``, and one that was being made when we were killed."""
+        bridges = [link for link in links(self._netlink) if link.kind == "bridge"]
+        return [link for link in bridges if link.alias.startswith(prefix) or link.name == self._unnamed]
 
     def sweep(self) -> None:
         """Remove the bridges and rules of engines that are dead and have no container left (``pydock:MARK:...``)."""
@@ -178,8 +204,8 @@ class Plumbing:
         used = {link.master for link in found}
         engines: dict[str, list[Link]] = {}
         for link in found:
-            if link.kind == "bridge" and link.alias.startswith("pydock:"):
-                engines.setdefault(link.alias.split(":")[1], []).append(link)
+            if link.kind == "bridge" and (mark := _maker(link)):
+                engines.setdefault(mark, []).append(link)
         for mark, bridges in engines.items():
             if used & {bridge.index for bridge in bridges}:
                 continue
@@ -324,6 +350,13 @@ def _claim(name: str) -> socket.socket | None:
         claim.close()
         return None
     return claim
+
+
+def _maker(bridge: Link) -> str:
+    """Give the mark of the engine that made a bridge; empty where none did."""
+    if bridge.alias.startswith("pydock:"):
+        return bridge.alias.split(":")[1]
+    return bridge.name.removeprefix(_UNNAMED) if bridge.name.startswith(_UNNAMED) else ""
 
 
 def _has_default_route(netlink: NetlinkSocket) -> bool:

@@ -207,7 +207,7 @@ class Wiring:
         for link in plumbing.owned_bridges(self._alias()):
             network = known.get(link.alias)
             if network is not None and network.bridge == link.name:
-                self._bridges[network.id] = link.index, network
+                self._bridges[network.id] = self._lay_bridge(network), network
             else:
                 plumbing.remove_bridge(link.index)
         if self._bridges:
@@ -215,14 +215,17 @@ class Wiring:
         plumbing.sweep()
 
     def _make_bridge(self, network: Network) -> int:
+        index = self._lay_bridge(network)
+        self._bridges[network.id] = index, network
+        self._write_rules()
+        return index
+
+    def _lay_bridge(self, network: Network) -> int:
         subnet = ipaddress.IPv4Network(network.subnet)
         address = ipaddress.IPv4Interface((network.gateway, subnet.prefixlen))
         prefix6 = network.subnet6.rpartition("/")[2]
         address6 = ipaddress.IPv6Interface(f"{network.gateway6}/{prefix6}") if network.subnet6 else None
-        index = self._need().bridge(network.bridge, self._alias(network), address, address6, mtu_of(network))
-        self._bridges[network.id] = index, network
-        self._write_rules()
-        return index
+        return self._need().bridge(network.bridge, self._alias(network), address, address6, mtu_of(network))
 
     def _drop_bridge(self, network: Network) -> None:
         for ready in self._ready.pop(network.id, ()):

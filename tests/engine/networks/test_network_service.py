@@ -3,18 +3,16 @@ import json
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.networks import NetworkWorld, inside, link_names, new_network, serve_once
+from support.networks import NetworkWorld, inside, link_names, new_network, serve_once, wait_for_pipes
 
 from pydockmagic.engine.errors import Conflict, EngineError, Forbidden, InvalidParameter, NoSuchNetwork, NotFound
 from pydockmagic.engine.networks.files import host_file, nameservers
 from pydockmagic.engine.networks.netlink import NetlinkSocket, find_link, links, routes
 from pydockmagic.engine.networks.records import ConnectRequest, LinkTarget
-from pydockmagic.engine.networks.wiring import Wiring
 
 pytestmark = pytest.mark.root
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
@@ -200,18 +198,12 @@ def test_what_a_dead_engine_left_is_swept_by_any_other(world, tmp_path):
         other.namespace, other.engine_id = world.namespace, mark
         return other
 
-    def killed(folder, mark, scenario):
-        """Run an engine that never gets to close its bridges."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Wiring, "close", _forgetful_close)
-            return engine(folder, mark).run(scenario)
-
     def owners():
         with NetlinkSocket() as netlink:
             return sorted(link.alias.split(":")[1] for link in links(netlink) if link.alias)
 
-    killed(folders[2], "used", leave_used)
-    killed(folders[0], "dead", leave)
+    engine(folders[2], "used").killed(leave_used)
+    engine(folders[0], "dead").killed(leave)
     assert inside(world.namespace, owners) == ["dead", "dead", "used", "used"]
     wait_for_pipes(world.namespace, 1)
 
@@ -223,22 +215,6 @@ def test_what_a_dead_engine_left_is_swept_by_any_other(world, tmp_path):
         assert inside(world.namespace, owners) == ["feedc0de0000", "living", "living", "used", "used"]
 
     engine(folders[1], "living").run(living)
-
-
-def wait_for_pipes(namespace, count):
-    """Wait until the kernel has taken the namespaces apart that nobody holds any more: it does so in its own time."""
-    deadline = time.monotonic() + 20
-    while sum(name.startswith("veth") for name in link_names(namespace)) > count:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-async def _forgetful_close(self, *, keep):
-    await asyncio.gather(*self._filling)
-    for ready in [ready for waiting in self._ready.values() for ready in waiting]:
-        ready.close()
-    self._plumbing.close()
-    self._thread.shutdown()
 
 
 def test_none_has_only_a_loopback_that_is_up(world):
