@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_NO_RULES = """*filter
+:INPUT ACCEPT
+:FORWARD ACCEPT
+:OUTPUT ACCEPT
+COMMIT
+*nat
+COMMIT
+"""
 
 
 def available() -> bool:
@@ -27,6 +37,7 @@ def dockerd(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = (
         "--exec-root", str(folder / "exec"), "-p", str(folder / "docker.pid"),
         "--containerd-namespace", "tests", "--containerd-plugins-namespace", "testsp", *options,
     ]  # fmt: skip
+    before, rules = _bridges(), _run("iptables-save")
     with (folder / "dockerd.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -42,6 +53,11 @@ def dockerd(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = (
             process.wait(30)
         process.kill()
         process.wait()
+        # dockerd itself leaves its bridges and rules, and with them a machine that forwards for nobody else
+        for bridge in _bridges() - before:
+            _run("ip", "link", "delete", bridge)
+        if not inside:
+            _run("iptables-restore", given=rules or _NO_RULES)
 
 
 def _accepts(path: Path) -> bool:
@@ -51,3 +67,13 @@ def _accepts(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def _bridges() -> set[str]:
+    """Name the bridges of this network namespace that no engine of ours made."""
+    links = json.loads(_run("ip", "-json", "link", "show", "type", "bridge") or "[]")
+    return {link["ifname"] for link in links if not link.get("ifalias", "").startswith("pydock:")}
+
+
+def _run(*command: str, given: str = "") -> str:
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout

@@ -34,7 +34,7 @@ _COMPILED = [(re.compile(pattern, re.MULTILINE), replacement) for pattern, repla
 _STDCOPY = re.compile(r"[ \t]{3,}")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 _PS = [
-    (re.compile(r"\b\d+\b"), "<N>"),
+    (re.compile(r"\b\d+(?:\.\d+)?\b"), "<N>"),  # ps leaves the decimals of 100 % out
     (re.compile(r"\b\d\d:\d\d(:\d\d)?\b"), "<CLK>"),
 ]
 
