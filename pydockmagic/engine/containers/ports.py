@@ -274,6 +274,10 @@ class Volumes(Protocol):
         """Know again what an earlier engine made ready for a container that still runs."""
         ...
 
+    async def drop_unused(self) -> None:
+        """Take away what an earlier engine made ready for nobody who is left: once all who run are taken up."""
+        ...
+
     def opened(self, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
         """Make volumes ready for the engine itself, for as long as the block lasts."""
         ...

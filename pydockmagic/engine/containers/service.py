@@ -91,6 +91,7 @@ class ContainerService:
         for key in keys - known:
             await asyncio.to_thread(core.storage.remove, key)
         await asyncio.to_thread(core.sweep)
+        await core.volumes.drop_unused()
         self._remover = core.spawn(self.control.remove_finished(), "removing finished containers")
         core.spawn(self._lives.tell_ooms(), "telling of kills for want of memory")
         core.spawn(core.tidy(), "dropping init layers of images that are gone")

@@ -288,6 +288,12 @@ class Volumes:
             if mount.name in self._mounted or await asyncio.to_thread(self._mounter.adopt, self.path(mount.name)):
                 self._mounted.setdefault(mount.name, set()).add(container_id)
 
+    async def drop_unused(self) -> None:
+        """Unmount what an engine that was killed had mounted for a container that then did not start."""
+        for name, record in tuple(self._records.items()):
+            if record.options and name not in self._mounted:
+                await asyncio.to_thread(self._mounter.unmount, self.path(name))
+
     @contextlib.asynccontextmanager
     async def opened(self, names: Sequence[str]) -> AsyncIterator[None]:
         """Make volumes ready for the engine itself, for as long as the block lasts."""

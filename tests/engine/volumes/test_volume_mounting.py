@@ -148,6 +148,27 @@ def test_a_volume_with_a_filesystem_is_one_for_all_and_outlives_the_engine(serve
     assert not any(server.place("memory").iterdir())
 
 
+def test_a_filesystem_that_was_mounted_for_nobody_is_gone_at_the_next_start(server, api):
+    """The engine was killed between a mount and the start that it was for, while another container kept the zygote."""
+    api.post("/volumes/create", {"Name": "left", "DriverOpts": {"type": "tmpfs", "device": "tmpfs"}})
+    kept = _started(api, "sleep", "600")
+    place = str(server.place("left"))
+    zygote = _parent(_parent(api.state(kept)["Pid"]))
+    assert Path(f"/proc/{zygote}/comm").read_text() == "pydock-zygote\n"
+    server.end()
+    subprocess.run(["nsenter", f"--target={zygote}", "--mount", "mount", "-t", "tmpfs", "x", place], check=True)
+    assert place in Path(f"/proc/{zygote}/mounts").read_text()
+    server.start()
+    assert place not in Path(f"/proc/{zygote}/mounts").read_text()
+    api = server.api
+    api("DELETE", f"/containers/{kept}", force="1")
+    assert api("DELETE", "/volumes/left").status == 204
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def _past(api: Api) -> list[dict[str, object]]:
     body = api("GET", "/events", since="0", until=str(time.time()), filters={"type": ["volume"]}).body
     return [json.loads(line) for line in body.splitlines()]
