@@ -34,6 +34,10 @@ _POOL = min(32, (os.cpu_count() or 1) + 4) + 4
 """The most threads that the engine may come to: its loop, those of state, networks and trash, and asyncio's pool."""
 
 
+_STEADY = 3
+"""How often in a row a census must be the same: on a busy machine a pool may wait longer than one look for its turn."""
+
+
 @dataclass
 class Estate:
     """What belongs to one engine: its process, its folders, and the ids of the containers that it was told to make.
@@ -112,13 +116,13 @@ def census(estate: Estate) -> Census:
 def steady(estate: Estate, seconds: float = 15) -> Census:
     """Take a census when nothing changes any more: pools are full again, what ends in the background has ended."""
     deadline = time.monotonic() + seconds
-    last = census(estate)
-    while True:
+    last, same = census(estate), 0
+    while same < _STEADY and time.monotonic() < deadline:
         time.sleep(0.3)
         now = census(estate)
-        if now == last or time.monotonic() > deadline:
-            return now
+        same = same + 1 if now == last else 0
         last = now
+    return last
 
 
 def settled(estate: Estate, before: Census, seconds: float = 15) -> dict[str, Counter[str]]:
@@ -202,17 +206,18 @@ def _link(path: str) -> str:
 
 
 def _namespaces(pids: Iterable[int]) -> Iterator[str]:
-    """Name the namespaces that processes live in, hold open or keep mounted, each once."""
-    found = set()
+    """Name the namespaces that processes live in, hold open or keep mounted, each once and with who does."""
+    holders: dict[str, set[str]] = {}
     for pid in pids:
-        for kind in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts"):
-            found.add(_link(f"/proc/{pid}/ns/{kind}"))
+        found = {_link(f"/proc/{pid}/ns/{kind}") for kind in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")}
         for descriptor in _listed(f"/proc/{pid}/fd"):
             target = _link(f"/proc/{pid}/fd/{descriptor}")
             if re.fullmatch(r"(cgroup|ipc|mnt|net|pid|user|uts):\[\d+\]", target):
                 found.add(target)
         found |= {line.split()[3] for line in _read(pid, "mountinfo").splitlines() if " nsfs " in line}
-    return (_NUMBER.sub("N", name) for name in found if name)
+        for name in found - {""}:
+            holders.setdefault(name, set()).add(_comm(pid))
+    return (f"{_NUMBER.sub('N', name)} of {', '.join(sorted(who))}" for name, who in holders.items())
 
 
 def _listed(path: str) -> list[str]:
