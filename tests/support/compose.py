@@ -130,8 +130,10 @@ class Bench(NamedTuple):
     @contextmanager
     def followed(self, *arguments: str) -> Iterator[Followed]:
         """Run docker-compose and read along."""
+        # Who runs the tests in the background has an interrupt ignored, and every program that they start as well.
+        hearing = ["env", "--default-signal=INT"]
         process = subprocess.Popen(
-            self._here(["docker-compose", "-p", "shop", *arguments]), env=self.environment,
+            self._here([*hearing, "docker-compose", "-p", "shop", *arguments]), env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
         # A command that never says what is waited for must not hold the test: it is ended, and its output too.
@@ -168,6 +170,7 @@ class Followed:
         """Press Ctrl-C; give how it ended and what it still said."""
         self._process.send_signal(signal.SIGINT)
         rest, _ = self._process.communicate(timeout=_LIMIT)
+        assert self._process.returncode != -signal.SIGKILL, f"it did not end when it was interrupted: {rest}"
         return Outcome(self._process.returncode, _masked(rest))
 
 
