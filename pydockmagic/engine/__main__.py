@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .errors import EngineError
 from .ground import Ground, prepared
+from .runtime.refusal import reason
 
 __all__ = ["main"]
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {os.strerror(error.errno or 0).lower()}"
+        return f"{error.filename}: {reason(error)}"
     return str(error)
 
 

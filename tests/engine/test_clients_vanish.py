@@ -59,8 +59,7 @@ def _connected(api: Api) -> Iterator[socket.socket]:
 
 
 def _supervisor(api: Api, container: str) -> int:
-    stat = Path(f"/proc/{api.state(container)['Pid']}/stat").read_text()
-    return int(stat.rpartition(")")[2].split()[1])
+    return leaks.parent(api.state(container)["Pid"])
 
 
 def _held(world: World, container: str) -> Counter[str]:

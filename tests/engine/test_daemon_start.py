@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.leaks import until
+from support.leaks import naming, until
 
 pytestmark = pytest.mark.root
 
@@ -67,7 +67,7 @@ def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(
     assert ended.stderr.startswith("pydock engine: ")
     assert sentence.format(**words) in ended.stderr
     assert ended.stderr.count("\n") == 1
-    until(lambda: not _processes_of(tmp_path), f"still there: {_processes_of(tmp_path)}")
+    until(lambda: not naming(tmp_path), f"still there: {naming(tmp_path)}")
     for path, content in before.items():
         assert path.read_bytes() == content or _has_volume(path)
     assert not (tmp_path / "s.sock").exists()
@@ -76,15 +76,3 @@ def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(
 def _has_volume(path: Path) -> bool:
     with closing(sqlite3.connect(path)) as base:
         return base.execute("SELECT key FROM record WHERE kind = 'volume'").fetchall() == [("data",)]
-
-
-def _processes_of(folder: Path) -> list[str]:
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = place.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it ended meanwhile
-            continue
-        if str(folder) in text:
-            found.append(text)
-    return found

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 _NO_RULES = """*filter
@@ -37,7 +37,14 @@ def dockerd(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = (
         "--exec-root", str(folder / "exec"), "-p", str(folder / "docker.pid"),
         "--containerd-namespace", "tests", "--containerd-plugins-namespace", "testsp", *options,
     ]  # fmt: skip
-    before, rules = _bridges(), _run("iptables-save")
+    with ExitStack() as held:
+        if not inside:
+            held.enter_context(_network_as_it_was())
+        yield held.enter_context(_served(command, folder, path))
+
+
+@contextmanager
+def _served(command: Sequence[str], folder: Path, path: Path) -> Iterator[str]:
     with (folder / "dockerd.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -53,11 +60,6 @@ def dockerd(folder: Path, options: Sequence[str] = (), inside: Sequence[str] = (
             process.wait(30)
         process.kill()
         process.wait()
-        # dockerd itself leaves its bridges and rules, and with them a machine that forwards for nobody else
-        for bridge in _bridges() - before:
-            _run("ip", "link", "delete", bridge)
-        if not inside:
-            _run("iptables-restore", given=rules or _NO_RULES)
 
 
 def _accepts(path: Path) -> bool:
@@ -67,6 +69,18 @@ def _accepts(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+@contextmanager
+def _network_as_it_was() -> Iterator[None]:
+    """Take away what dockerd leaves: its bridges and rules, and with them a machine that forwards for nobody else."""
+    before, rules = _bridges(), _run("iptables-save")
+    try:
+        yield
+    finally:
+        for bridge in _bridges() - before:
+            _run("ip", "link", "delete", bridge)
+        _run("iptables-restore", given=_NO_RULES + rules)  # a table that was not there is emptied, too
 
 
 def _bridges() -> set[str]:

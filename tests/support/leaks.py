@@ -21,7 +21,7 @@ from pathlib import Path
 
 from support.api import Api
 
-__all__ = ["Estate", "Memory", "census", "children", "memory", "settled", "steady", "told", "until"]
+__all__ = ["Estate", "Memory", "census", "children", "memory", "naming", "parent", "settled", "steady", "told", "until"]
 
 Census = dict[str, Counter[str]]
 
@@ -161,6 +161,16 @@ def children(pid: int) -> list[int]:
         found += born
         waiting += born
     return found
+
+
+def parent(pid: int) -> int:
+    """Give the parent of a process."""
+    return int(_read(pid, "stat").rpartition(")")[2].split()[1])
+
+
+def naming(folder: Path) -> list[str]:
+    """Give the command lines of processes that name a folder."""
+    return [line for line in map(_line, _pids()) if str(folder) in line]
 
 
 def _pids() -> list[int]:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pydockmagic.engine.errors import EngineError, InvalidParameter
+from pydockmagic.engine.runtime.refusal import reason
 
 from .connection import Connection, WatchedReader
 from .messages import Request
@@ -116,8 +117,8 @@ class ApiServer:
             try:
                 listener.bind(os.fspath(path))
             except OSError as error:
-                reason = os.strerror(error.errno or 0).lower()
-                raise EngineError(f"can't create unix socket {path}: listen unix {path}: bind: {reason}") from None
+                said = f"can't create unix socket {path}: listen unix {path}: bind: {reason(error)}"
+                raise EngineError(said) from None
             finally:
                 os.umask(before)
             loop = asyncio.get_running_loop()
@@ -145,8 +146,8 @@ class ApiServer:
         try:
             server = await loop.create_server(self._protocol, host, port or 0, ssl=context, backlog=512)
         except OSError as error:
-            reason = str(error) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
-            raise EngineError(f"listen tcp {host}:{port or 0}: bind: {reason}") from None
+            why = str(error) if isinstance(error, socket.gaierror) else reason(error)
+            raise EngineError(f"listen tcp {host}:{port or 0}: bind: {why}") from None
         self._servers.append(server)
         bound = server.sockets[0].getsockname()[1]
         return f"tcp://{f'[{host}]' if ':' in host else host}:{bound}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydockmagic.engine.errors import EngineError
+from pydockmagic.engine.runtime.refusal import reason
 from pydockmagic.engine.runtime.spec import Device
 
 from .config import HostConfig
@@ -42,7 +43,7 @@ def _nodes(source: str) -> list[str]:
     try:
         mode = Path(source).stat().st_mode
     except OSError as error:
-        raise EngineError(head + (os.strerror(error.errno or 0).lower())) from None
+        raise EngineError(head + reason(error)) from None
     if stat.S_ISDIR(mode):
         return sorted(_below(source))
     if not _is_device(mode):
@@ -91,4 +92,4 @@ def check_throttled(host: HostConfig) -> None:
         try:
             Path(path).stat()
         except OSError as error:
-            raise EngineError(f"stat {path}: {os.strerror(error.errno or 0).lower()}") from None
+            raise EngineError(f"stat {path}: {reason(error)}") from None

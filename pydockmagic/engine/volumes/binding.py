@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydockmagic.engine.errors import EngineError, InvalidParameter
+from pydockmagic.engine.runtime.refusal import reason
 
 from .records import MountPoint
 
@@ -48,8 +49,8 @@ def _ensure_source(source: str, *, must_exist: bool) -> None:
     try:
         Path(source).mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise EngineError(f"error while creating mount source path '{source}': mkdir {source}: {reason}") from None
+        said = f"error while creating mount source path '{source}': mkdir {source}: {reason(error)}"
+        raise EngineError(said) from None
 
 
 def _mount_of(path: str, table: str) -> _HostMount:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pydockmagic.engine.errors import EngineError
 from pydockmagic.engine.runtime import linux
+from pydockmagic.engine.runtime.refusal import reason
 
 from .options import Filesystem
 
@@ -140,8 +141,8 @@ def _part(place: str) -> None:
 def _sentence(target: Path, what: Filesystem, error: OSError) -> str:
     flags = f", flags: {what.flags:#x}" if what.flags else ""
     data = f", data: {what.data}" if what.data else ""
-    reason = os.strerror(error.errno or 0).lower() + _EXPLAINED.get(error.errno or 0, "")
+    why = reason(error) + _EXPLAINED.get(error.errno or 0, "")
     return (
         f"error while mounting volume '{target}': failed to mount local volume: "
-        f"mount {what.device}:{target}{flags}{data}: {reason}"
+        f"mount {what.device}:{target}{flags}{data}: {why}"
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydockmagic.engine.errors import Conflict, EngineError, InvalidParameter, NoSuchVolume, NotFound
 from pydockmagic.engine.events import EventBus
+from pydockmagic.engine.runtime.refusal import reason
 from pydockmagic.engine.state import State
 from pydockmagic.engine.storage.copy import merged_copy
 from pydockmagic.engine.storage.copying import copy_entries, copy_metadata
@@ -142,9 +143,9 @@ class Volumes:
             await asyncio.to_thread(self.path(name).mkdir, 0o755, True, True)
         except OSError as error:
             await self._state.delete(_KIND, name)
-            place, reason = self._root / name, os.strerror(error.errno or 0).lower()
+            place = self._root / name
             raise EngineError(
-                f"create {name}: error while creating volume root path '{place}': mkdir {place}: {reason}"
+                f"create {name}: error while creating volume root path '{place}': mkdir {place}: {reason(error)}"
             ) from None
         self._records[name] = record
         self._events.publish("volume", "create", name, {"driver": "local"})

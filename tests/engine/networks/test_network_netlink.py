@@ -53,7 +53,8 @@ def test_several_requests_go_in_one_message_and_the_first_refusal_is_raised(kern
     with pytest.raises(netlink.NetlinkError, match="making the bridge br0: File exists") as refused:
         kernel.send([netlink.add_bridge("br0", MAC), netlink.add_bridge("br1", MAC), netlink.delete_link(999)])
     assert refused.value.errno == errno.EEXIST
-    assert netlink.find_link(kernel, "br1").kind == "bridge"
+    link = netlink.find_link(kernel, "br1")
+    assert (link.kind, link.up) == ("bridge", False)
 
 
 def test_a_missing_link_is_an_error_that_names_it(kernel):

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.leaks import parent
 from support.runtime import ALL, BOTH, Box, gone, read_until, talk
 
 from pydockmagic.engine.runtime import bundle
@@ -27,10 +28,6 @@ def restart(box):
     box.do(box.driver.close())
     box.driver = box.new_driver()
     box.do(box.driver.open())
-
-
-def supervisor_of(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_container_and_its_streams_outlive_the_engine(own):
@@ -112,7 +109,7 @@ def test_a_killed_supervisor_takes_the_whole_container_with_it(own):
     running.streams[0].close()
     pids = own.do(own.driver.processes(spec.id))
     assert len(pids) == 3
-    os.kill(supervisor_of(running.pid), signal.SIGKILL)
+    os.kill(parent(running.pid), signal.SIGKILL)
     record = own.wait(spec)
     assert record.code == 137
     assert "supervisor" in record.error
@@ -126,7 +123,7 @@ def test_a_killed_supervisor_takes_the_whole_container_with_it(own):
 def test_zygote_and_supervisor_killed_together_leave_nothing_running(own):
     spec = own.spec("sleep", "1000")
     running = own.start(spec)
-    supervisor = supervisor_of(running.pid)
+    supervisor = parent(running.pid)
     os.kill(own.driver.zygote_pid, signal.SIGKILL)
     os.kill(supervisor, signal.SIGKILL)
     assert own.wait(spec).code == 137
@@ -136,7 +133,7 @@ def test_zygote_and_supervisor_killed_together_leave_nothing_running(own):
 def test_all_killed_at_once_is_settled_by_the_next_engine(own):
     spec = own.spec("sleep", "1000")
     running = own.start(spec)
-    supervisor = supervisor_of(running.pid)
+    supervisor = parent(running.pid)
     zygote = own.driver.zygote_pid
     own.do(own.driver.close())
     os.kill(zygote, signal.SIGKILL)
@@ -192,7 +189,7 @@ def test_many_containers_at_once(own):
 def test_supervisors_and_zygote_are_small(own):
     spec = own.spec("sleep", "1000")
     running = own.start(spec)
-    rollup = Path(f"/proc/{supervisor_of(running.pid)}/smaps_rollup").read_text()
+    rollup = Path(f"/proc/{parent(running.pid)}/smaps_rollup").read_text()
     private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
     assert private < 4000, rollup  # kB; the rest is the zygote's, shared
 
@@ -292,5 +289,5 @@ def test_a_supervisor_that_is_asked_to_end_stops_its_container_first(own):
     running = own.start(spec, BOTH)
     own.do(read_until(running.streams[0], b"ready\n"))
     running.streams[0].close()
-    os.kill(supervisor_of(running.pid), signal.SIGTERM)
+    os.kill(parent(running.pid), signal.SIGTERM)
     assert own.wait(spec).code == 3

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.api import Api
 from support.engine import engine
+from support.leaks import parent
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="mounts as root")]
 
@@ -153,7 +154,7 @@ def test_a_filesystem_that_was_mounted_for_nobody_is_gone_at_the_next_start(serv
     api.post("/volumes/create", {"Name": "left", "DriverOpts": {"type": "tmpfs", "device": "tmpfs"}})
     kept = _started(api, "sleep", "600")
     place = str(server.place("left"))
-    zygote = _parent(_parent(api.state(kept)["Pid"]))
+    zygote = parent(parent(api.state(kept)["Pid"]))
     assert Path(f"/proc/{zygote}/comm").read_text() == "pydock-zygote\n"
     server.end()
     subprocess.run(["nsenter", f"--target={zygote}", "--mount", "mount", "-t", "tmpfs", "x", place], check=True)
@@ -163,10 +164,6 @@ def test_a_filesystem_that_was_mounted_for_nobody_is_gone_at_the_next_start(serv
     api = server.api
     api("DELETE", f"/containers/{kept}", force="1")
     assert api("DELETE", "/volumes/left").status == 204
-
-
-def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _past(api: Api) -> list[dict[str, object]]:
